@@ -1,0 +1,1 @@
+"""What every other room shares: errors, the workspace, settings, records and how results are shown."""
