@@ -1,0 +1,89 @@
+# Everything a person or CI does here goes through these targets. Needs python3 (3.11 or newer) with venv, and git.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+LOCK := requirements/dev.lock
+BIN := .venv/bin
+UV := .tools/bin/uv
+UV_STAMP := .tools/.uv-$(UV_VERSION)
+ENV_STAMP := .venv/.synced
+PORT ?= 8888
+SAMPLE ?= 0
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo lab test test-unit lint format bench mutate locks clean git
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(ENV_STAMP) ## Make .venv/ with the exact versions of requirements/dev.lock
+
+demo: $(ENV_STAMP) ## Run notebooks/00_the_whole_game.ipynb and tell what happened, stage by stage
+	@$(BIN)/python tools/demo.py
+
+lab: $(ENV_STAMP) ## Open the notebook live in JupyterLab, on this machine alone
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) \
+	  $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) notebooks/00_the_whole_game.ipynb
+
+test: git $(ENV_STAMP) ## Run the whole test suite
+	$(BIN)/python -m pytest
+
+test-unit: git $(ENV_STAMP) ## Run the tests that need no server, database, notebook or browser
+	$(BIN)/python -m pytest -m "not integration"
+
+lint: $(ENV_STAMP) ## Check style, types, layers, dependencies, spelling and sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/codespell
+	$(BIN)/python tools/sizes.py
+
+format: $(ENV_STAMP) ## Lay out the code as `make lint` wants it
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+bench: $(ENV_STAMP) ## Measure, each against a peer in the same run; tables go to build/benchmarks/
+	$(BIN)/python benchmarks/harness.py
+
+mutate: git $(ENV_STAMP) ## Take out each guard in turn; its tests must notice (SAMPLE=20 for a few)
+	$(BIN)/python tools/mutate.py --sample $(SAMPLE)
+
+LOCKED := $(UV) pip compile --quiet --universal --generate-hashes --no-annotate \
+  --python-version 3.11 --custom-compile-command "make locks"
+locks: $(UV_STAMP) ## Resolve requirements/*.lock anew (UPGRADE=1 takes the newest versions)
+	echo uv==$(UV_VERSION) | $(LOCKED) --output-file requirements/tools.lock -
+	$(LOCKED) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/base.lock
+	$(LOCKED) $(if $(UPGRADE),--upgrade) --group dev pyproject.toml --output-file requirements/dev.lock
+	$(LOCKED) $(if $(UPGRADE),--upgrade) --group binder pyproject.toml --output-file requirements/binder.lock
+
+clean: ## Remove what was built and cached, the environment included
+	rm -rf .venv .tools .cache build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+git:
+	@command -v git >/dev/null || { echo "git is missing: install it (Debian, Ubuntu: sudo apt install git)." >&2; exit 1; }
+
+$(UV_STAMP): requirements/tools.lock
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "$(PYTHON) is missing: install Python 3.11 or newer (Debian, Ubuntu: sudo apt install python3 python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed; choose one with make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: sudo apt install python3-venv)." >&2; exit 1; }
+	@echo "Installing uv $(UV_VERSION) into .tools/"
+	@rm -rf .tools && $(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+$(ENV_STAMP): $(UV_STAMP) $(LOCK) pyproject.toml
+	@echo "Installing $$(grep -c '^[a-z].*==' $(LOCK)) locked packages into .venv/"
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+	@$(UV) pip sync --quiet --python $(BIN)/python $(LOCK)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
