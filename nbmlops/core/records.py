@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from nbmlops.core.display import Card, Html, Shown, Tone, badge
+
 
 def plain(value: Any) -> Any:
     """Return `value` as JSON-ready data: dicts, lists, strings, numbers, booleans and None."""
@@ -48,8 +50,16 @@ def frozen_map(values: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
     return MappingProxyType(dict(values or {}))
 
 
+HEALTH_TONES: Mapping[str, Tone] = MappingProxyType({"healthy": "ok", "degraded": "warn", "down": "bad"})
+
+
+def health_badge(state: str) -> Html | str:
+    """Return a health (``healthy``, ``degraded``, ``down``) with its sign and colour; nothing for no state."""
+    return badge(state, HEALTH_TONES.get(state, "muted")) if state else ""
+
+
 @dataclass(frozen=True)
-class ModelVersion(Record):
+class ModelVersion(Record, Shown):
     """One registered version of a model.
 
     Attributes
@@ -103,3 +113,22 @@ class ModelVersion(Record):
     def reference(self) -> str:
         """``name/version``, as every verb takes it."""
         return f"{self.name}/{self.version}"
+
+    def _show_(self) -> Card:
+        return Card(
+            title=self.reference,
+            fields={
+                "kind": self.kind,
+                "label": self.label,
+                "aliases": self.aliases,
+                "tags": self.tags,
+                "deployed at": self.deployed_at,
+                "health": health_badge(self.health),
+                "metrics": self.metrics,
+                "registered": self.created_at,
+                "digest": self.digest,
+                "environment": self.environment_id,
+                "run": self.run_id,
+            },
+            note="\n".join(f"▲ {warning}" for warning in self.warnings),
+        )

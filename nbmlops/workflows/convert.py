@@ -1,0 +1,50 @@
+"""Convert a registered model to ONNX and see whether it still says the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbmlops.core.errors import InvalidInput
+from nbmlops.core.progress import stage
+from nbmlops.workflows.parameters import DataArg, ModelRef, read_data
+from nbmlops.workflows.session import current
+
+if TYPE_CHECKING:
+    from nbmlops.conversion import ConversionReport
+
+
+def convert(ref: ModelRef, *, data: DataArg | None = None) -> ConversionReport:
+    """Convert a model to ONNX, and keep it only where it agrees.
+
+    Parameters
+    ----------
+    ref : str
+    data : DataFrame or array, optional, shape (n_samples, n_features)
+        Rows to compare on, as the model takes them; by default the sample that was kept at registration.
+
+    Returns
+    -------
+    ConversionReport
+        `chosen` is the converter's name, or None where the original is better; `reason` says why.
+
+    Raises
+    ------
+    InvalidInput
+        When there are no rows to compare on.
+    """
+    from nbmlops.conversion import convert as converted
+    from nbmlops.registry import answers
+
+    session = current()
+    version = session.registry.version(ref)
+    stage("loading the model")
+    model = session.registry.load(version.reference)
+    frame = read_data(data)
+    reference = answers(model, frame) if frame is not None else session.registry.reference(version.reference)
+    if reference is None:
+        raise InvalidInput(
+            f"{version.reference} was registered without data, so there is nothing to compare on",
+            hint="Give some rows: --data DATA.",
+        )
+    stage("converting and comparing")
+    return converted(model, session.registry.signature(version.reference), reference)
