@@ -19,9 +19,7 @@ COLUMNS = {
     "aliases": "aliases",
     "tags": "tags",
     "deployed at": "deployed_at",
-    "health": lambda version: (
-        badge(version.health, HEALTH_TONES.get(version.health, "muted")) if version.health else ""
-    ),
+    "health": lambda version: health_badge(version.health),
     "registered": "created_at",
     "run": "run_id",
     "digest": "digest",
