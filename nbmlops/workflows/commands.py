@@ -192,6 +192,14 @@ def command(verb: Verb, names: Names) -> Any:
     return get_command(app)
 
 
+def help_text(verb: Verb, names: Names, *, called: str) -> str:
+    """Return what ``--help`` prints for a verb that is called `called`."""
+    made = command(verb, names)
+    with made.make_context(called, [], resilient_parsing=True) as context:
+        text: str = made.get_help(context)
+    return text
+
+
 def words(line: str) -> list[str]:
     """Split a line as a shell would, so that ``--name "my model"`` is two words.
 

@@ -74,5 +74,6 @@ VERBS: tuple[Verb, ...] = (
     _verb("down", "operate", "Stop everything that runs in this workspace."),
 )
 
+PYTHON: dict[str, Verb] = {verb.python: verb for verb in VERBS}
 MAGICS: dict[str, Verb] = {verb.magic: verb for verb in VERBS if verb.magic}
 COMMANDS: dict[str, Verb] = {verb.cli: verb for verb in VERBS if verb.cli}

@@ -1,0 +1,1 @@
+"""The notebook's face: magics over the verbs, completion, settings and progress. Imported by ``%load_ext`` alone."""

@@ -1,0 +1,39 @@
+"""Errors of a magic: one clear line in the cell, and everything else through ``%tb``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nbmlops.core.errors import NbmlopsError
+
+RED, PLAIN = "\x1b[31m", "\x1b[0m"
+SHORT_FORM = "_render_traceback_"  # IPython asks an error for this before it formats the traceback itself
+
+
+def one_line(error: BaseException) -> str:
+    """Return the error's class and message."""
+    return f"{RED}{type(error).__name__}{PLAIN}: {error}"
+
+
+@contextmanager
+def shown_in_one_line() -> Iterator[None]:
+    """Let an error of nbmlops' own leave the block as an error that shows itself in one line.
+
+    It is still raised: Run all stops, and nbclient and papermill see it.
+    """
+    try:
+        yield
+    except NbmlopsError as error:
+        line = one_line(error)
+        setattr(error, SHORT_FORM, lambda: [line])
+        raise
+
+
+def forget_short_form(info: Any = None) -> None:
+    """Give the last error its full traceback back, so that ``%tb`` in a later cell shows it."""
+    last = getattr(sys, "last_value", None)
+    if isinstance(last, NbmlopsError):
+        vars(last).pop(SHORT_FORM, None)

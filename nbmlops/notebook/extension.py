@@ -1,0 +1,57 @@
+"""What ``%load_ext nbmlops`` adds to a shell, and how it is taken away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from nbmlops.capture import notebook
+from nbmlops.notebook.completion import matcher
+from nbmlops.notebook.config import NbMLOps, SettingsTraits
+from nbmlops.notebook.errors import forget_short_form
+from nbmlops.notebook.magics import VerbMagic
+from nbmlops.workflows.verbs import MAGICS
+
+
+@dataclass(frozen=True)
+class Extension:
+    """What one shell was given."""
+
+    config: SettingsTraits
+    matcher: Callable[..., Any]
+
+
+_loaded: WeakKeyDictionary[InteractiveShell, Extension] = WeakKeyDictionary()
+
+
+def load(shell: Any) -> None:
+    """Register the magics, ``%config NbMLOps``, completion and the recorder of executed cells."""
+    if shell in _loaded:
+        return
+    extension = Extension(NbMLOps(parent=shell), matcher(shell))
+    for name, verb in MAGICS.items():
+        shell.register_magic_function(VerbMagic(verb, shell), "line", name)
+    shell.configurables.append(extension.config)
+    shell.Completer.custom_matchers.append(extension.matcher)
+    shell.events.register("pre_run_cell", forget_short_form)
+    if hasattr(notebook, "watch"):
+        notebook.watch(shell)
+    _loaded[shell] = extension
+
+
+def unload(shell: Any) -> None:
+    """Take away what `load` gave; the recorder of executed cells stays, since what ran has run."""
+    extension = _loaded.pop(shell, None)
+    if extension is None:
+        return
+    magics = shell.magics_manager.magics["line"]
+    for name in MAGICS:
+        if isinstance(magics.get(name), VerbMagic):
+            del magics[name]
+    shell.configurables.remove(extension.config)
+    shell.Completer.custom_matchers.remove(extension.matcher)
+    shell.events.unregister("pre_run_cell", forget_short_form)
