@@ -1,0 +1,59 @@
+"""The seam for converters: three names, found by the entry-point group ``nbmlops.converters``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from nbmlops.conversion.onnx_model import OnnxModel
+
+GROUP = "nbmlops.converters"
+CONVERTER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a converter may fail with. skl2onnx has no error of its own for a model that it can't take: it fails wherever
+it first stumbles, with any of these."""
+
+
+@runtime_checkable
+class Converter(Protocol):
+    """Turns a kind of fitted model into ONNX. It need not be right: what it makes is compared before it serves.
+
+    `nbmlops.testing.converters.check_converter` runs the conformance checks.
+
+    Attributes
+    ----------
+    name : str
+        Shown as ``ConversionReport.chosen``.
+    """
+
+    name: str
+
+    def can_convert(self, model: Any) -> bool:
+        """Return whether it is worth a try, without doing any work."""
+
+    def convert(self, model: Any, signature: Mapping[str, Any]) -> OnnxModel:
+        """Return `model` in ONNX, or raise one of `CONVERTER_ERRORS`, whose first line is the reason.
+
+        The same model and signature give the same bytes. `model` is left as it was.
+        """
+
+
+def converters() -> tuple[Converter, ...]:
+    """Return the installed converters, those of nbmlops first, then by name."""
+    from nbmlops.conversion.scikit_learn import SklearnConverter
+
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    others = [found[name].load()() for name in sorted(found) if name != SklearnConverter.name]
+    return (SklearnConverter(), *others)

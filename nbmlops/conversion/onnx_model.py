@@ -1,0 +1,116 @@
+"""A converted model: its bytes, what to feed it, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from nbmlops.core import digests
+from nbmlops.core.errors import InvalidInput
+from nbmlops.core.records import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+    import pandas as pd
+
+MISSING_TEXT = ""
+"""What stands for a missing value in a text input: ONNX strings know no null."""
+
+
+@dataclass(frozen=True)
+class OnnxModel(Record):
+    """A model in ONNX.
+
+    Attributes
+    ----------
+    content : bytes
+        The serialized ``ModelProto``.
+    converter : str
+        Name of the converter that made it.
+    inputs : tuple of mapping
+        One for each input: ``name`` (in the graph), ``column`` (in the signature; None for one tensor), ``dtype``
+        (``float32``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1 for the rows). A missing value is NaN in a
+        float input and the empty text in a string input.
+    label_output : str
+        Name of the output with labels, or with the values of a regression; ``(n_rows,)`` or ``(n_rows, n_outputs)``.
+    probability_output : str or None
+        Name of the output with probabilities, ``(n_rows, n_classes)`` in the order of the classes.
+    opset : int
+        Version of the default operator set.
+    """
+
+    content: bytes = field(repr=False)
+    converter: str
+    inputs: tuple[Mapping[str, Any], ...]
+    label_output: str
+    probability_output: str | None
+    opset: int
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the content."""
+        return digests.of_bytes(self.content)
+
+    def interface(self) -> dict[str, Any]:
+        """Return what a server must know to feed it, as a bundle stores it."""
+        return {
+            "inputs": [dict(one) for one in self.inputs],
+            "label_output": self.label_output,
+            "probability_output": self.probability_output,
+        }
+
+    @cached_property
+    def session(self) -> onnxruntime.InferenceSession:
+        """ONNX Runtime with one thread, as the server runs it."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # only what is fatal; it also raises, which is enough
+        return onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
+
+    def feeds(self, rows: pd.DataFrame | np.ndarray) -> dict[str, np.ndarray]:
+        """Return the arrays to feed, one for each input.
+
+        Raises
+        ------
+        InvalidInput
+            Where `rows` lacks a column.
+        """
+        return {one["name"]: _array(rows, one) for one in self.inputs}
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return labels (or regression values) and, where the model has them, probabilities."""
+        names = [self.label_output, *([self.probability_output] if self.probability_output else [])]
+        label, *rest = self.session.run(names, dict(feeds))
+        return label, rest[0] if rest else None
+
+    def predict(self, rows: pd.DataFrame | np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return what `run` does, from a frame or an array."""
+        return self.run(self.feeds(rows))
+
+
+def _array(rows: Any, wanted: Mapping[str, Any]) -> np.ndarray:
+    import numpy as np
+    import pandas as pd
+
+    column = wanted["column"]
+    if column is None:
+        values = np.asarray(rows)
+        return np.ascontiguousarray(_cast(pd.Series(values.ravel()), wanted["dtype"]).reshape(values.shape))
+    if column not in rows:
+        raise InvalidInput(f"the column {column!r} is missing", expected="every column that the model was fitted with")
+    return _cast(rows[column], wanted["dtype"]).reshape(-1, 1)
+
+
+def _cast(values: pd.Series, dtype: str) -> np.ndarray:
+    import numpy as np
+
+    if dtype == "string":
+        return np.asarray(values.astype(object).where(values.notna(), MISSING_TEXT), dtype=object)
+    if dtype == "float32":
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float32)
+    return np.asarray(values, dtype=dtype)

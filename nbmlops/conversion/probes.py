@@ -1,0 +1,90 @@
+"""Rows that the saved sample may lack, made from it: nulls, categories never seen, numbers far outside the range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+ROWS_EACH = 3
+FAR = 10.0  # ranges away from the sample's ends
+UNSEEN = "a category never seen"
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The part of a `Reference` that `agreement` reads."""
+
+    inputs: Any
+    predictions: np.ndarray
+    probabilities: np.ndarray | None
+    classes: list[Any] | None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Changed rows of one kind.
+
+    Attributes
+    ----------
+    what : str
+        The kind, in words.
+    rows : pandas.DataFrame, shape (n_rows, n_features)
+    """
+
+    what: str
+    rows: pd.DataFrame
+
+    def answers(self, model: Any, *, with_probabilities: bool) -> Any:
+        """Return the fitted object's own answers, as a reference."""
+        probabilities = model.predict_proba(self.rows) if with_probabilities else None
+        return _Answers(self.rows, model.predict(self.rows), probabilities, getattr(model, "classes_", None))
+
+
+def probes(inputs: Any, signature: Mapping[str, Any]) -> tuple[Probe, ...]:
+    """Return the probes that fit the columns of `signature`; a tensor gets none.
+
+    Parameters
+    ----------
+    inputs : pandas.DataFrame, shape (n_rows, n_features)
+        The saved sample.
+    signature : mapping
+    """
+    declared = signature.get("inputs")
+    if not isinstance(declared, list):
+        return ()
+    kinds: list[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[pd.Series, int], list[Any]]]] = [
+        ("nulls", lambda column: bool(column.get("nullable")), lambda values, n: [None] * n),
+        ("categories never seen", lambda column: column["type"] == "string", lambda values, n: [UNSEEN] * n),
+        ("numbers far outside the range", lambda column: column["type"] in {"float", "double"}, _far),
+    ]
+    made = []
+    for what, fits, change in kinds:
+        names = [column["name"] for column in declared if fits(column)]
+        if names:
+            made.append(Probe(what, _changed(inputs, names, change)))
+    return tuple(made)
+
+
+def _changed(inputs: pd.DataFrame, names: list[str], change: Callable[[pd.Series, int], list[Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    pieces = []
+    for place, name in enumerate(names):
+        start = place * ROWS_EACH % max(len(inputs) - ROWS_EACH, 1)
+        piece = inputs.iloc[start : start + ROWS_EACH].copy()
+        values = change(inputs[name], len(piece))
+        piece[name] = pd.Series(values, index=piece.index, dtype=inputs[name].dtype)
+        pieces.append(piece)
+    return pd.concat(pieces, ignore_index=True)
+
+
+def _far(values: pd.Series, rows: int) -> list[Any]:
+    low, high = float(values.min()), float(values.max())
+    span = FAR * max(high - low, 1.0)
+    return [(high + span, low - span)[place % 2] for place in range(rows)]
