@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -122,3 +124,22 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     (root / ".nbmlops").mkdir(parents=True)
     monkeypatch.setenv("NBMLOPS_WORKSPACE", str(root))
     return Workspace.find(root).open()
+
+
+@pytest.fixture
+def run_on_mount(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a Python script in a mount namespace of its own, where its folder is a small file system.
+
+    File modes don't stop root, mounts do. The script gets the folder as ``sys.argv[1]``; the mount is gone with it.
+    It may fill the folder, or remount it: ``mount -o remount,ro FOLDER``.
+    """
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    namespace = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"])]
+    mount = 'mount -t tmpfs -o "size=$1" none "$2" && shift 2 && exec "$@"'
+
+    def run(script: str, *, size: str = "4m") -> subprocess.CompletedProcess[str]:
+        command = [*namespace, "sh", "-c", mount, "sh", size, str(folder), sys.executable, "-c", script, str(folder)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+
+    return run

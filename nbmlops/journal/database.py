@@ -142,6 +142,8 @@ def _sqlite_error(error: BaseException | None, path: Path) -> NbmlopsError | Non
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest the detail
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return Corrupt(f"{path} is damaged: {error}", hint="Restore it from a backup, together with its -wal file.")
+    if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}:  # our own SQL is fixed, so the tables must differ
+        return Corrupt(f"{path} does not hold the journal's tables: {error}", hint="Restore it from a backup.")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         hint = "Another process holds it: end that process or wait, then run it again. Nothing was written."
         return StorageError(f"{path} was locked for {BUSY_SECONDS} s", hint=hint)

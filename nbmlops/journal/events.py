@@ -105,10 +105,16 @@ class Event(Record):
         ValueError, KeyError, TypeError
             When the text is no event.
         """
-        content = json.loads(text)
+        content = json.loads(text, parse_int=_number)
         content["time"] = datetime.fromisoformat(content["time"])
         content["data"] = frozen_map(content["data"])
         return cls(**content)
+
+
+def _number(digits: str) -> int | float:
+    """Read a number without a point; a large one was a float, which RFC 8785 writes without exponent up to 1e21."""
+    value = int(digits)
+    return value if abs(value) <= INTEGER_LIMIT else float(value)
 
 
 @dataclass(frozen=True)

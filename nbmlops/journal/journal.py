@@ -136,15 +136,18 @@ class Journal:
         newest = select(COLUMNS.sequence, COLUMNS.hash).order_by(COLUMNS.sequence.desc()).limit(1)
         row = connection.execute(newest).first()
         last = Head(int(row[0]), str(row[1])) if row else Head()
+        self._check_end(last)
+        return last
+
+    def _check_end(self, last: Head) -> None:
+        """Refuse to go on from an end before the head: whoever wrote that had committed, so the tail was lost."""
         known = self.head.read()
-        # Whoever wrote the head had committed before, and we hold the appenders' lock: it can't honestly be ahead.
         if known.sequence > last.sequence:
             raise Corrupt(
                 f"the journal ends at event {last.sequence}, but event {known.sequence} was acknowledged: "
                 "its end was cut off",
                 hint=f"Restore the newest copy of the database, or remove {self.head.path} to accept the loss.",
             )
-        return last
 
     def _remember(self, head: Head) -> None:
         try:
@@ -221,20 +224,23 @@ class Journal:
         with self._preparing:
             if self._ready:
                 return
-            if not self._is_current():
+            found = self._format()
+            if found == 0:
+                self._check_end(Head())
+            if found != len(schema.STEPS):
                 with self.head.locked():  # eight processes that start at once must not all create the tables
                     self.database.use_write_ahead_log()
                     with self.database.append() as connection:
                         schema.migrate(connection)
             self._ready = True
 
-    def _is_current(self) -> bool:
+    def _format(self) -> int:
         if not self.database.exists():
-            return False
+            return 0
         with self.database.read() as connection:
             found = schema.version(connection)
         schema.check_version(found)
-        return found == len(schema.STEPS)
+        return found
 
 
 def _matches(column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
