@@ -25,7 +25,7 @@ Memory = Annotated[int, Parameter("MiB of memory after which a process is replac
 Share = Annotated[float, Parameter("Percent of the traffic for this version; the others keep the rest.", "PERCENT")]
 Port = Annotated[int, Parameter("Port to listen on; by default a free one, kept for the endpoint's life.", "PORT")]
 PlanOnly = Annotated[bool, Parameter("Show the plan and change nothing.")]
-Auth = Annotated[bool, Parameter("Ask every request for the endpoint's token.")]
+Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
 def deploy(  # noqa: PLR0913 - one option each of the public surface
