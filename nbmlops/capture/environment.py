@@ -1,0 +1,166 @@
+"""The environment: exact pins of what the model and the kernel use, and the project's own modules."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nbmlops.capture import distributions, modules
+from nbmlops.capture.objects import uses
+from nbmlops.core import digests
+from nbmlops.core.records import Record
+
+# Loaded late, by the registry and by the server: counted from the start, so that the environment of a second
+# registration in the same kernel equals the first one's.
+_LATER = ("cloudpickle", "mlflow", "numpy", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops", "nbmlops")
+
+
+@dataclass(frozen=True)
+class Package(Record):
+    """One installed distribution, pinned.
+
+    Attributes
+    ----------
+    name, version : str
+        As its own metadata spells them.
+    origin : str
+        ``index``; or, as PEP 610 records it, ``editable``, ``vcs`` or ``file``.
+    url : str
+        Where it came from unless from an index, without credentials; a VCS URL begins with ``git+``.
+    commit : str
+        The commit of a VCS install.
+    scope : str
+        ``model`` where the object needs it, directly or through what it requires; ``kernel`` for what else is loaded.
+    """
+
+    name: str
+    version: str
+    origin: str = "index"
+    url: str = ""
+    commit: str = ""
+    scope: str = "kernel"
+
+    @property
+    def pin(self) -> str:
+        """The line that pip takes; for an editable install, a comment that says what is missing."""
+        if self.origin == "vcs":
+            return f"{self.name} @ {self.url}@{self.commit}"
+        if self.origin == "file":
+            return f"{self.name} @ {self.url}"
+        if self.origin == "editable":
+            return f"# {self.name}=={self.version} is an editable install: no index has it"
+        return f"{self.name}=={self.version}"
+
+
+@dataclass(frozen=True)
+class PackageChange(Record):
+    """A package whose version differs between two environments; an empty version means that it is missing."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Environment(Record):
+    """What runs in this kernel. No environment variable is ever part of it.
+
+    Attributes
+    ----------
+    id : str
+        ``sha256:…`` over the Python minor version and the sorted pins, and nothing else: the same on every platform.
+    python, python_full : str
+        ``3.11`` and ``3.11.9``.
+    packages : tuple of Package
+        Sorted by name: what is imported, what the objects need, and all that those require.
+    local_modules : tuple of LocalModule
+        The project's own modules that the objects need.
+    """
+
+    id: str
+    python: str
+    python_full: str
+    packages: tuple[Package, ...]
+    local_modules: tuple[modules.LocalModule, ...] = field(default=())
+
+    def package(self, name: str) -> Package | None:
+        """Return the package of that name, in any spelling, or None."""
+        wanted = distributions.canonical(name)
+        return next((one for one in self.packages if distributions.canonical(one.name) == wanted), None)
+
+    def requirements(self, *, scope: str = "kernel") -> str:
+        """Return exact pins in pip's syntax, one a line.
+
+        Parameters
+        ----------
+        scope : {"kernel", "model"}
+            ``kernel`` pins everything; ``model`` only what the object needs.
+        """
+        return "".join(package.pin + "\n" for package in self._of(scope))
+
+    def conda(self, name: str = "nbmlops", *, scope: str = "kernel") -> str:
+        """Return a conda environment file, in YAML: Python from conda, the exact pins through pip."""
+        import yaml
+
+        pins = [package.pin for package in self._of(scope) if package.origin != "editable"]
+        content = {
+            "name": name,
+            "channels": ["conda-forge"],
+            "dependencies": [f"python={self.python_full}", "pip", {"pip": pins}],
+        }
+        return yaml.safe_dump(content, sort_keys=False)
+
+    def _of(self, scope: str) -> list[Package]:
+        return [package for package in self.packages if scope != "model" or package.scope == "model"]
+
+    def diff(self, other: Environment) -> tuple[PackageChange, ...]:
+        """Return what changes from this environment to `other`: Python first, then packages by name."""
+        before, after = self._versions(), other._versions()
+        names = sorted(before.keys() | after.keys(), key=lambda name: (name != "python", name))
+        changes = (PackageChange(name, before.get(name, ""), after.get(name, "")) for name in names)
+        return tuple(change for change in changes if change.before != change.after)
+
+    def _versions(self) -> dict[str, str]:
+        pins = {
+            distributions.canonical(one.name): "@".join(filter(None, (one.version, one.commit)))
+            for one in self.packages
+        }
+        return {"python": self.python} | pins
+
+
+def capture_environment(*objects: Any, root: Path | None = None) -> Environment:
+    """Return the environment of this process, in some milliseconds.
+
+    Parameters
+    ----------
+    *objects : object
+        The model, and the data it was fitted on: what they need is found by their classes, functions and contents.
+    root : pathlib.Path, optional
+        The project's root. Without objects, every loaded module below it counts as local; with objects, the local
+        modules are those that the objects need, wherever they lie.
+    """
+    index = distributions.installed()
+    needed = uses(*objects).modules if objects else modules.loaded_below(root or Path.cwd())
+    local = modules.local_code(needed)
+    direct = index.owners(needed | local.imports) | index.editables(module.path for module in local.modules)
+    model = index.closure(direct) if objects else set()
+    kernel = index.closure(index.owners(list(sys.modules)) | model | set(_LATER))
+    packages = tuple(_package(index.by_name[name], name in model) for name in sorted(kernel))
+    python = ".".join(platform.python_version_tuple()[:2])
+    return Environment(_id(python, packages), python, platform.python_version(), packages, local.modules)
+
+
+def _package(distribution: distributions.Distribution, needed: bool) -> Package:
+    origin, url, commit = distribution.origin
+    scope = "model" if needed else "kernel"
+    return Package(distribution.name, distribution.version, origin, url, commit, scope)
+
+
+def _id(python: str, packages: tuple[Package, ...]) -> str:
+    pins = sorted(
+        f"{distributions.canonical(one.name)}=={one.version}{one.commit and '@' + one.commit}" for one in packages
+    )
+    return digests.of_json({"python": python, "pins": pins})
