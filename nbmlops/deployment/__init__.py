@@ -1,0 +1,43 @@
+"""Deployment: plan what an endpoint shall be, bring it about, prove it, operate it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbmlops.deployment.local import LocalTarget as LocalTarget
+    from nbmlops.deployment.plan import Change as Change
+    from nbmlops.deployment.plan import DeploymentPlan as DeploymentPlan
+    from nbmlops.deployment.spec import ArmSpec as ArmSpec
+    from nbmlops.deployment.spec import EndpointSpec as EndpointSpec
+    from nbmlops.deployment.spec import Limits as Limits
+    from nbmlops.deployment.spec import Resources as Resources
+    from nbmlops.deployment.target import EndpointStatus as EndpointStatus
+    from nbmlops.deployment.target import Target as Target
+    from nbmlops.deployment.target import targets as targets
+    from nbmlops.deployment.trials import Trial as Trial
+    from nbmlops.deployment.trials import trial as trial
+
+# A supervisor is a module of this package and stays small, so nothing is imported before it is asked for.
+_HOMES = {
+    "ArmSpec": "spec",
+    "Change": "plan",
+    "DeploymentPlan": "plan",
+    "EndpointSpec": "spec",
+    "EndpointStatus": "target",
+    "Limits": "spec",
+    "LocalTarget": "local",
+    "Resources": "spec",
+    "Target": "target",
+    "Trial": "trials",
+    "targets": "target",
+    "trial": "trials",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

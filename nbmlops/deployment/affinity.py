@@ -1,0 +1,47 @@
+"""A soft limit on CPU: which cores the processes of an endpoint are kept on."""
+
+from __future__ import annotations
+
+import math
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+def choose_cores(available: Sequence[int], cores: float | None, name: str) -> set[int]:
+    """Return the cores for endpoint `name`: as many as asked for, begun at a place that depends on its name.
+
+    >>> sorted(choose_cores([0, 1, 2, 3], None, "flights"))
+    [0, 1, 2, 3]
+    """
+    count = len(available) if cores is None else min(math.ceil(cores), len(available))
+    first = zlib.crc32(name.encode()) % len(available)
+    return {available[(first + step) % len(available)] for step in range(count)}
+
+
+def keep_on_cores(pids: Iterable[int], cores: float | None, name: str) -> None:
+    """Keep processes, and what they start later, on some cores; nothing happens where the system can't do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    chosen = choose_cores(_available(), cores, name)
+    for pid in pids:
+        for thread in _threads(pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.sched_setaffinity(thread, chosen)
+
+
+def _available() -> list[int]:
+    # Not our own mask, which an earlier and smaller choice may have narrowed: that of whoever adopted us.
+    try:
+        return sorted(os.sched_getaffinity(1))
+    except (ProcessLookupError, PermissionError):
+        return sorted(os.sched_getaffinity(0))
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return [pid]

@@ -1,0 +1,203 @@
+"""One scorer or worker process as its supervisor sees it: JSON lines to and from it, its standard error in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LINE_LIMIT = 1024 * 1024  # bytes of one answer
+KEPT_LINES = 20  # of standard error, for the message when it fails
+GRACE = 10.0  # seconds to finish what is in flight
+LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+
+
+class ChildFailed(Exception):
+    """A process did not start, did not answer or said no.
+
+    Attributes
+    ----------
+    code : str
+        Short name of the failure.
+    tail : tuple of str
+        The last lines of its standard error.
+    """
+
+    def __init__(self, message: str, *, code: str = "failed", tail: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.tail = tuple(tail)
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to start a child: its name in the log, the command, what it inherits."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    descriptors: tuple[int, ...] = ()
+
+
+class Child:
+    """A running child process; make one with `start`."""
+
+    def __init__(self, command: Command, process: asyncio.subprocess.Process, log: logging.Logger) -> None:
+        self.name = command.name
+        self.process = process
+        self.retired = False  # set before it is asked to go, so that its end is no accident
+        self._log = log
+        self._tail: deque[str] = deque(maxlen=KEPT_LINES)
+        self._turn = asyncio.Lock()
+        self._errors = asyncio.create_task(self._copy_errors())
+
+    @classmethod
+    async def start(cls, command: Command, log: logging.Logger, timeout: float) -> Child:
+        """Start the process and wait until it says that it is ready.
+
+        Parameters
+        ----------
+        timeout : float, seconds
+
+        Raises
+        ------
+        ChildFailed
+            When it says no, ends, or is not ready in time; it is gone then.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command.argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(command.environment),
+            cwd=command.folder,
+            pass_fds=command.descriptors,
+            limit=LINE_LIMIT,
+        )
+        child = cls(command, process, log)
+        try:
+            ready = await asyncio.wait_for(child._answer(), timeout)
+            if not ready.get("ready"):
+                raise child.failure(str(ready.get("error", "it said that it is not ready")), code="load_failed")
+        except TimeoutError:
+            await child.kill()
+            raise child.failure(f"it was not ready within {timeout:g} s", code="start_timeout") from None
+        except BaseException:
+            await child.kill()
+            raise
+        return child
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process.returncode is None
+
+    def failure(self, message: str, *, code: str = "failed") -> ChildFailed:
+        """Return an error that names this child and carries what it said last."""
+        return ChildFailed(f"{self.name}: {message}", code=code, tail=tuple(self._tail))
+
+    async def ask(self, message: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+        """Send one message and return its answer.
+
+        Raises
+        ------
+        ChildFailed
+            When the process is gone, is silent for `timeout` seconds or answers ``"ok": false``.
+        """
+        async with self._turn:
+            try:
+                self._stdin.write(json.dumps(message).encode() + b"\n")
+                await self._stdin.drain()
+                answer = await asyncio.wait_for(self._answer(), timeout)
+            except (ConnectionError, RuntimeError) as error:
+                raise self.failure(f"it is gone ({error})", code="gone") from error
+            except TimeoutError:
+                # A late answer would be taken for the next one's: this process can't be talked to any more.
+                self.process.kill()
+                raise self.failure(f"it did not answer within {timeout:g} s", code="silent") from None
+        if not answer.get("ok"):
+            raise self.failure(str(answer.get("error", answer)), code=str(answer.get("code", "refused")))
+        return answer
+
+    async def wait(self) -> str:
+        """Wait for the process to end and say how it did."""
+        code = await self.process.wait()
+        if code < 0:
+            return f"{self.name} was ended by {_signal_name(-code)}"
+        return f"{self.name} ended with exit code {code}"
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Close its input, which asks it to finish and go; end it by force where it stays."""
+        self.retired = True
+        self._stdin.close()
+        for seconds, by_force in ((grace, self.process.terminate), (LAST_GRACE, self.process.kill)):
+            try:
+                await asyncio.wait_for(self.process.wait(), seconds)
+            except TimeoutError:
+                if self.running:
+                    by_force()
+            else:
+                break
+        await self._ended()
+
+    async def kill(self) -> None:
+        """End the process at once."""
+        self.retired = True
+        if self.running:
+            self.process.kill()
+        await self._ended()
+
+    @property
+    def _stdin(self) -> asyncio.StreamWriter:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    async def _ended(self) -> None:
+        await self.process.wait()
+        await asyncio.wait({self._errors}, timeout=1.0)  # a process that the model started may hold the pipe open
+
+    async def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            try:
+                answer = json.loads(line)
+            except ValueError:
+                answer = None
+            if isinstance(answer, dict):
+                return answer
+            self._note(line.decode(errors="replace").rstrip())  # the model's code printed something
+        await self._ended()
+        raise self.failure(f"it ended with exit code {self.process.returncode}", code="ended")
+
+    async def _copy_errors(self) -> None:
+        assert self.process.stderr is not None
+        rest = b""
+        while block := await self.process.stderr.read(65536):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in (*lines, rest) if len(rest) > LINE_LIMIT else lines:
+                self._note(line.decode(errors="replace"))
+            rest = rest if len(rest) <= LINE_LIMIT else b""
+        if rest:
+            self._note(rest.decode(errors="replace"))
+
+    def _note(self, line: str) -> None:
+        if line:
+            self._tail.append(line)
+            self._log.info("%s: %s", self.name, line)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,116 @@
+"""The seam of deployment targets: a small protocol, found by entry points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol, runtime_checkable
+
+from nbmlops.core.records import Record
+from nbmlops.core.workspace import Workspace
+from nbmlops.deployment.plan import DeploymentPlan
+from nbmlops.deployment.spec import ArmSpec, EndpointSpec
+from nbmlops.journal import Journal
+
+GROUP = "nbmlops.targets"
+
+
+@dataclass(frozen=True)
+class EndpointStatus(Record):
+    """How an endpoint is now.
+
+    Attributes
+    ----------
+    name, url : str
+    health : str
+        ``healthy``; ``degraded`` where a process is missing or strained; ``down`` where nothing answers.
+    because : str
+        Why it is not healthy.
+    arms : tuple of ArmSpec
+    pid : int or None
+        The supervisor's, where there is one and it lives.
+    pids : tuple of int
+        Of the processes that score.
+    rss : int, bytes
+        Resident memory of all of them.
+    uptime_s : float, seconds
+    requests : int
+        Answered since it was started.
+    """
+
+    name: str
+    url: str
+    health: str
+    because: str = ""
+    arms: tuple[ArmSpec, ...] = ()
+    pid: int | None = None
+    pids: tuple[int, ...] = ()
+    rss: int = 0
+    uptime_s: float = 0.0
+    requests: int = 0
+
+    @property
+    def traffic(self) -> dict[str, float]:
+        """Version -> percent, of the arms that get any."""
+        return {arm.version: arm.weight for arm in self.arms if arm.weight > 0}
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A place where endpoints run. `nbmlops.testing.check_target` says whether an implementation keeps the contract.
+
+    Every method that takes a name raises `NotFound`, with the nearest names, for one that is not there.
+    """
+
+    name: str
+
+    def spec(self, name: str) -> EndpointSpec | None:
+        """Return the endpoint as it was last applied, None where there is none."""
+        ...
+
+    def plan(self, spec: EndpointSpec) -> DeploymentPlan:
+        """Return what applying `spec` would change; changes nothing."""
+        ...
+
+    def apply(self, plan: DeploymentPlan) -> EndpointStatus:
+        """Carry out `plan` and return when the endpoint answers.
+
+        Raises `Refused` where the endpoint is no longer as it was planned from, and `EndpointError` where it can't be
+        brought up; what served before serves on then.
+        """
+        ...
+
+    def status(self, name: str) -> EndpointStatus:
+        """Return how an endpoint is now."""
+        ...
+
+    def statuses(self) -> tuple[EndpointStatus, ...]:
+        """Return every endpoint's status, by name."""
+        ...
+
+    def logs(self, name: str, lines: int = 50) -> str:
+        """Return the last lines of its logs."""
+        ...
+
+    def restart(self, name: str) -> EndpointStatus:
+        """Bring an endpoint back as it was, at the same address."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """End it and remove every trace; nothing of it runs when this returns."""
+        ...
+
+    def token(self, name: str) -> str:
+        """Return the bearer token, empty where it needs none."""
+        ...
+
+
+def targets(workspace: Workspace, journal: Journal) -> dict[str, Target]:
+    """Return the installed targets by name: ours, and those of other packages.
+
+    An entry point of the group ``nbmlops.targets`` names a callable that takes the workspace and the journal.
+    """
+    from nbmlops.deployment.local import LocalTarget
+
+    found: dict[str, Target] = {point.name: point.load()(workspace, journal) for point in entry_points(group=GROUP)}
+    return {"local": LocalTarget(workspace, journal)} | found
