@@ -1,0 +1,10 @@
+"""Model versions, runs, aliases and guards: the one door to MLflow.
+
+MLflow is the system of record. What is written here is an ordinary MLflow model that MLflow alone can load; what
+nbmlops adds lies under the tag prefix ``nbmlops.`` and in the run's ``nbmlops/`` artifacts.
+"""
+
+from nbmlops.registry.records import Reference, Registration
+from nbmlops.registry.registry import Registry
+
+__all__ = ["Reference", "Registration", "Registry"]

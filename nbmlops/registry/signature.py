@@ -1,0 +1,256 @@
+"""The signature of a version: plain data of our own, and MLflow's in the model's ``MLmodel``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbmlops.core.errors import InvalidInput, InvalidObject
+from nbmlops.core.records import plain
+from nbmlops.registry import mlflow_door
+from nbmlops.registry.records import Reference, Signature
+from nbmlops.registry.tables import Inputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+EXAMPLE_ROWS = 5
+EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
+UNKNOWN: Signature = {"inputs": None, "outputs": None, "task": "other", "classes": None, "example": None}
+
+
+def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signature:
+    """Return the signature that data and answers show.
+
+    Raises
+    ------
+    InvalidInput
+        When a column holds what MLflow has no type for.
+    """
+    if inputs is None:
+        return {**UNKNOWN, "task": task_of(obj), "classes": _classes(obj)}
+    columns = columns_of(inputs.frame) if inputs.form != "array" else _tensor_of(inputs)
+    return {
+        "inputs": columns,
+        "outputs": None if reference is None else _outputs(reference.predictions),
+        "task": task_of(obj),
+        "classes": reference.classes if reference else _classes(obj),
+        "example": example_of(inputs.frame.head(EXAMPLE_ROWS)),
+    }
+
+
+def task_of(obj: Any) -> str:
+    """Return ``classification``, ``regression`` or ``other``."""
+    from sklearn.base import BaseEstimator, is_classifier, is_regressor
+
+    if not isinstance(obj, BaseEstimator):
+        return "classification" if hasattr(obj, "classes_") else "other"
+    if is_classifier(obj):
+        return "classification"
+    return "regression" if is_regressor(obj) else "other"
+
+
+def _classes(obj: Any) -> list[Any] | None:
+    classes = getattr(obj, "classes_", None)
+    return None if classes is None or isinstance(classes, list) else list(classes.tolist())
+
+
+def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return name, MLflow type and nullability of each column."""
+    return [
+        {
+            "name": str(name),
+            "type": type_of(frame[name]),
+            "required": True,
+            "nullable": bool(frame[name].isna().any()),
+        }
+        for name in frame.columns
+    ]
+
+
+def type_of(column: pd.Series[Any]) -> str:
+    """Return MLflow's name of a column's type.
+
+    A categorical has the type of its categories, an extension type that of its values.
+    """
+    import pandas as pd
+
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype.categories.dtype
+    if isinstance(dtype, pd.DatetimeTZDtype) or dtype.kind == "M":
+        return "datetime"
+    if dtype.kind == "b":
+        return "boolean"
+    if dtype.kind in "iu":
+        wide = dtype.itemsize > 4 or (dtype.kind == "u" and dtype.itemsize == 4)
+        return "long" if wide else "integer"
+    if dtype.kind == "f":
+        return "double" if dtype.itemsize > 4 else "float"
+    if isinstance(dtype, pd.StringDtype):
+        return "string"
+    return _type_of_objects(column)
+
+
+OBJECTS = {
+    "string": "string",
+    "empty": "string",
+    "boolean": "boolean",
+    "bytes": "binary",
+    "integer": "long",
+    "floating": "double",
+    "mixed-integer-float": "double",
+    "decimal": "double",
+    "datetime64": "datetime",
+    "datetime": "datetime",
+    "date": "datetime",
+}
+
+
+def _type_of_objects(column: pd.Series[Any]) -> str:
+    import pandas as pd
+
+    content = pd.api.types.infer_dtype(column.astype(object), skipna=True)
+    if content not in OBJECTS:
+        raise InvalidInput(
+            f"the column {column.name!r} holds {content} values of dtype {column.dtype}",
+            expected="numbers, booleans, texts, bytes or times, one kind in a column",
+            hint=f"Convert it, for instance with astype, or drop it: data.drop(columns=[{column.name!r}]).",
+        )
+    return OBJECTS[content]
+
+
+def _tensor_of(inputs: Inputs) -> dict[str, Any]:
+    dtype = inputs.frame.to_numpy().dtype
+    return {"tensor": {"dtype": str(dtype), "shape": [-1, *inputs.shape]}}
+
+
+def _outputs(predictions: np.ndarray[Any, Any]) -> list[dict[str, Any]] | dict[str, Any]:
+    import pandas as pd
+
+    if predictions.ndim > 1:
+        return {"tensor": {"dtype": str(predictions.dtype), "shape": [-1, *predictions.shape[1:]]}}
+    return columns_of(pd.DataFrame({"prediction": predictions}))
+
+
+def example_of(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return rows as plain data: ``{"columns": […], "data": [[…], …]}``; nulls and NaN are None."""
+    text = frame.to_json(orient="split", date_format="iso", index=False, default_handler=str, double_precision=15)
+    read = json.loads(text)
+    return {"columns": [str(name) for name in read["columns"]], "data": read["data"]}
+
+
+def to_mlflow(signature: Signature) -> Any:
+    """Return MLflow's ``ModelSignature``, or None where nothing is known."""
+    if signature["inputs"] is None:
+        return None
+    models = mlflow_door.module("models")
+    outputs = signature["outputs"]
+    return models.ModelSignature(
+        inputs=_schema(signature["inputs"]), outputs=None if outputs is None else _schema(outputs)
+    )
+
+
+def _schema(form: list[dict[str, Any]] | dict[str, Any]) -> Any:
+    import numpy as np
+
+    types = mlflow_door.module("types")
+    if isinstance(form, dict):
+        tensor = form["tensor"]
+        return types.Schema([types.TensorSpec(np.dtype(tensor["dtype"]), tuple(tensor["shape"]))])
+    return types.Schema(
+        # MLflow holds whole numbers with gaps as doubles.
+        [
+            types.ColSpec("double" if c["nullable"] and c["type"] in ("long", "integer") else c["type"], c["name"])
+            for c in form
+        ]
+    )
+
+
+def finite(value: Any) -> Any:
+    """Return plain data with NaN and infinities as None (JSON has neither)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return plain(value)
+
+
+def write_example(model: Any, frame: pd.DataFrame, folder: Path) -> None:
+    """Write the first rows as MLflow's input example."""
+    rows = frame.head(EXAMPLE_ROWS)
+    example = {"columns": [str(name) for name in rows.columns], "data": example_of(rows)["data"]}
+    (folder / EXAMPLE).write_text(json.dumps(example))
+    (folder / SERVING_EXAMPLE).write_text(json.dumps({"dataframe_split": example}))
+    model.saved_input_example_info = {
+        "artifact_path": EXAMPLE,
+        "serving_input_path": SERVING_EXAMPLE,
+        "type": "dataframe",
+        "pandas_orient": "split",
+    }
+
+
+def of_onnx(path: Path) -> Signature:
+    """Read the signature in an ONNX file: one tensor, or one column for each named input."""
+    import onnx
+
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except Exception as error:
+        raise InvalidObject(f"{path.name} is no ONNX model", expected="a file that onnx can load") from error
+    given = {tensor.name for tensor in graph.initializer}
+    inputs = [_onnx_tensor(value) for value in graph.input if value.name not in given]
+    outputs = [_onnx_tensor(value) for value in graph.output if value.type.HasField("tensor_type")]
+    return {**UNKNOWN, "inputs": _onnx_form(inputs), "outputs": _onnx_form(outputs[:1])}
+
+
+def read_onnx(path: Path) -> Any:
+    """Return the ``ModelProto`` in a file, checked.
+
+    Raises
+    ------
+    InvalidObject
+        When the file holds no valid ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        onnx.checker.check_model(str(path))
+        return onnx.load(str(path), load_external_data=False)
+    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        raise InvalidObject(
+            f"{path.name} is no ONNX model ({_first_line(error)})", expected="a file that onnx.checker accepts"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _onnx_tensor(value: Any) -> tuple[str, str, list[int]]:
+    import onnx
+
+    kind = value.type.tensor_type
+    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]
+    return value.name, dtype, [-1, *shape[1:]]
+
+
+ONNX_TYPES = {"float32": "float", "float64": "double", "int32": "integer", "int64": "long", "bool": "boolean"}
+
+
+def _onnx_form(tensors: list[tuple[str, str, list[int]]]) -> list[dict[str, Any]] | dict[str, Any] | None:
+    if len(tensors) == 1:
+        _, dtype, shape = tensors[0]
+        return {"tensor": {"dtype": dtype, "shape": shape}}
+    columns = [
+        {"name": name, "type": ONNX_TYPES.get(dtype, "string"), "required": True, "nullable": False}
+        for name, dtype, _ in tensors
+    ]
+    return columns or None
