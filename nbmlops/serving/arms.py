@@ -1,0 +1,116 @@
+"""An arm: one loaded model version, from the bytes of a request to the bytes of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .batching import Backend, Batcher, ThreadBackend
+from .bundle import Bundle, read_bundle
+from .configuration import ArmConfig
+from .decoding import FrameDecoder, make_decoder
+from .documents import ScoringRequest
+from .errors import invalid
+from .inputs import Decoded, Generic, ModelInput, Rows, Tensor, stack, tabulate
+from .metrics import ArmMetrics
+from .outputs import encode
+from .remote import WorkerBackend
+from .runtimes import Runtime, make_runtime
+
+
+class Arm:
+    """One model version that answers requests.
+
+    Parameters
+    ----------
+    config : ArmConfig
+    bundle : Bundle
+    backend : Backend
+    quick : Runtime, optional
+        The runtime to call on the event loop's own thread.
+    """
+
+    def __init__(self, config: ArmConfig, bundle: Bundle, backend: Backend, *, quick: Runtime | None = None) -> None:
+        self.config = config
+        self.bundle = bundle
+        self.decoder = make_decoder(bundle.signature)
+        self.metrics = ArmMetrics()
+        self.in_flight = 0
+        self.header = config.name.encode("latin-1", "replace")
+        self._classes = bundle.signature.classes
+        self.batcher = Batcher(backend, self._assemble, quick=quick, observe=self.observe_batch)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered now."""
+        return getattr(self.batcher.backend, "connected", True)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The values of ``params.output`` that this model can answer."""
+        return self.batcher.backend.outputs
+
+    def observe_batch(self, rows: int) -> None:
+        """Count one call of the model."""
+        self.metrics.batches.observe(rows)
+
+    async def score(self, body: bytes, kind: str, timeout: float) -> bytes:
+        """Return the JSON body that answers a request; `timeout` is in seconds.
+
+        Raises
+        ------
+        RequestError, ModelFailed, WorkerUnavailable
+        """
+        request = self.decoder.decode(body, kind)
+        if request.output != "label" and request.output not in self.outputs:
+            raise self._cannot(request)
+        outputs = await self.batcher.score(request, timeout)
+        return encode(outputs, request.output, self._classes)
+
+    def _cannot(self, request: ScoringRequest) -> Exception:
+        message = f"this model has no {'probabilities' if request.output == 'both' else request.output}"
+        return invalid(message, field="params.output", expected=" or ".join(self.outputs))
+
+    def _assemble(self, batch: Sequence[Decoded]) -> ModelInput:
+        first = batch[0]
+        if isinstance(first, Rows):
+            assert isinstance(self.decoder, FrameDecoder)
+            return tabulate(batch, self.decoder.names, self.decoder.codecs)  # type: ignore[arg-type]
+        return first if isinstance(first, Generic) else stack([item for item in batch if isinstance(item, Tensor)])
+
+    async def close(self) -> None:
+        """Release the model once nothing is in flight on it."""
+        while self.in_flight:
+            await asyncio.sleep(0.05)
+        await self.batcher.close()
+
+    def description(self) -> dict[str, Any]:
+        """Return what ``/version`` says of the arm."""
+        manifest = self.bundle.manifest
+        return {
+            "name": self.config.name,
+            "model": self.config.model,
+            "version": self.config.version,
+            "weight": self.config.weight,
+            "runtime": manifest.runtime,
+            "bundle": self.bundle.digest,
+            "environment_id": manifest.environment_id,
+            "serving_environment_id": manifest.serving_environment_id,
+            "ready": self.ready,
+        }
+
+
+def load_arm(config: ArmConfig) -> Arm:
+    """Read the bundle of an arm and load its model, here or through its worker.
+
+    Raises
+    ------
+    ServingError
+    """
+    bundle = read_bundle(Path(config.bundle))
+    if config.socket is not None:
+        return Arm(config, bundle, WorkerBackend(config.socket, batches=bundle.manifest.runtime != "pyfunc"))
+    runtime = make_runtime(bundle)
+    return Arm(config, bundle, ThreadBackend(runtime), quick=runtime if runtime.inline else None)

@@ -1,0 +1,273 @@
+"""Greedy batching: what is waiting when a call begins goes into that call; nothing ever waits for a timer.
+
+Quick runtimes are called on the event loop's own thread, at the end of the iteration in which requests arrived. Slow
+ones, and requests of many rows, go to a thread or to a worker process, and what arrives meanwhile becomes the next
+batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .documents import Output, ScoringRequest
+from .errors import ModelFailed, RequestError, WorkerUnavailable
+from .inputs import Decoded, Generic, ModelInput, Rows
+from .outputs import Outputs
+from .runtimes import Runtime
+
+INLINE_ROWS = 32  # above this, a call would hold up the event loop for longer than batching gains
+BATCH_ROWS = 1024
+
+Assemble = Callable[[Sequence[Decoded]], ModelInput]
+
+
+class Backend(Protocol):
+    """What a batch is sent to: a runtime in a thread of this process, or a worker process.
+
+    Attributes
+    ----------
+    batches : bool
+        Whether rows of several requests may go into one call.
+    depth : int
+        How many calls may be under way at once.
+    outputs : tuple of str
+        The values of ``params.output`` that it can answer.
+    """
+
+    batches: bool
+    depth: int
+    outputs: tuple[str, ...]
+
+    async def call(self, data: ModelInput, output: Output) -> Outputs:
+        """Score one batch, off the event loop."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the backend holds."""
+        ...
+
+
+class ThreadBackend:
+    """A runtime that is called in one thread of this process."""
+
+    depth = 1
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.batches = runtime.batches
+        self.outputs = runtime.outputs
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    async def call(self, data: ModelInput, output: Output) -> Outputs:
+        """Score one batch in the thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, guarded, self.runtime, data, output)
+
+    async def close(self) -> None:
+        """Let the thread go; a call that hangs in it is left to its fate."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def guarded(runtime: Runtime, data: ModelInput, output: Output) -> Outputs:
+    """Score one batch.
+
+    Raises
+    ------
+    ModelFailed
+        The model raised; the traceback is kept for the error log.
+    """
+    try:
+        return runtime.predict(data, output)
+    except Exception:  # noqa: BLE001 - a model may raise anything, and must not take the server with it
+        raise ModelFailed(traceback.format_exc()) from None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: ScoringRequest
+    answer: asyncio.Future[Outputs]
+
+    def settle(self, result: Outputs | Exception) -> None:
+        # The answer may be settled already: the request ran out of time or its caller went away.
+        if not self.answer.done():
+            if isinstance(result, Exception):
+                self.answer.set_exception(result)
+            else:
+                self.answer.set_result(result)
+
+
+class Batcher:
+    """Gathers decoded requests into calls of one model.
+
+    Parameters
+    ----------
+    backend : Backend
+    assemble : callable
+        Joins the data of several requests.
+    quick : Runtime, optional
+        A runtime for calls of few rows on the event loop's own thread.
+    observe : callable, optional
+        Told the number of rows of every call.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        assemble: Assemble,
+        *,
+        quick: Runtime | None = None,
+        observe: Callable[[int], None] | None = None,
+    ) -> None:
+        self.backend = backend
+        self._assemble = assemble
+        self._quick = quick if quick is not None and quick.batches else None
+        self._observe = observe or (lambda rows: None)
+        self._soon: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait for a call."""
+        return len(self._soon) + len(self._waiting)
+
+    async def score(self, request: ScoringRequest, timeout: float) -> Outputs:
+        """Return the answers to one request.
+
+        Parameters
+        ----------
+        request : ScoringRequest
+        timeout : float, seconds
+
+        Raises
+        ------
+        RequestError
+            504 when the model took too long.
+        ModelFailed
+            The model raised.
+        WorkerUnavailable
+            The worker process can't be reached.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(request, loop.create_future())
+        if self._quick is not None and len(request.data) <= INLINE_ROWS:
+            self._soon.append(waiting)
+            if len(self._soon) == 1:
+                loop.call_soon(self._flush)
+            return await waiting.answer
+        self._waiting.append(waiting)
+        if len(self._calls) < self.backend.depth:
+            task = loop.create_task(self._work())
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+        timer = loop.call_later(timeout, waiting.settle, _overdue(timeout))
+        try:
+            return await waiting.answer
+        finally:
+            timer.cancel()
+
+    def _flush(self) -> None:
+        soon, self._soon = self._soon, []
+        assert self._quick is not None
+        for batch in _grouped(soon):
+            try:
+                data, output = self._assemble([item.request.data for item in batch]), _wanted(batch)
+                self._distribute(batch, guarded(self._quick, data, output))
+            except ModelFailed as error:
+                if len(batch) == 1:
+                    batch[0].settle(error)
+                else:
+                    self._one_by_one(batch)
+
+    def _one_by_one(self, batch: list[_Waiting]) -> None:
+        """Score each request alone, so that only the one at fault fails."""
+        assert self._quick is not None
+        for item in batch:
+            try:
+                data = self._assemble([item.request.data])
+                item.settle(guarded(self._quick, data, item.request.output))
+            except ModelFailed as error:
+                item.settle(error)
+
+    def _distribute(self, batch: list[_Waiting], outputs: Outputs) -> None:
+        if len(batch) == 1:
+            self._observe(len(batch[0].request.data))
+            batch[0].settle(outputs)
+            return
+        sizes = [len(item.request.data) for item in batch]
+        if outputs.lengths() != {sum(sizes)}:
+            raise ModelFailed(f"the model answered {outputs.lengths()} rows to {sum(sizes)}")
+        self._observe(sum(sizes))
+        start = 0
+        for item, size in zip(batch, sizes, strict=True):
+            item.settle(outputs.part(start, start + size))
+            start += size
+
+    async def _work(self) -> None:
+        while batch := self._take():
+            await self._call(batch)
+
+    async def _call(self, batch: list[_Waiting]) -> None:
+        try:
+            data = self._assemble([item.request.data for item in batch])
+            self._distribute(batch, await self.backend.call(data, _wanted(batch)))
+        except ModelFailed as error:
+            if len(batch) == 1:
+                batch[0].settle(error)
+                return
+            for item in batch:
+                await self._call([item])
+        except (WorkerUnavailable, RuntimeError) as error:
+            for item in batch:
+                item.settle(error)
+
+    def _take(self) -> list[_Waiting]:
+        """Return the next requests to score together."""
+        batch: list[_Waiting] = []
+        rows = 0
+        while self._waiting:
+            item = self._waiting[0]
+            if item.answer.done():
+                self._waiting.popleft()
+                continue
+            rows += len(item.request.data)
+            if batch and (not self.backend.batches or rows > BATCH_ROWS or _shape(item) != _shape(batch[0])):
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def close(self) -> None:
+        """Release the backend."""
+        await self.backend.close()
+
+
+def _overdue(timeout: float) -> RequestError:
+    return RequestError(504, "timeout", f"the model did not answer within {timeout:g} s", expected="a quicker answer")
+
+
+def _wanted(batch: list[_Waiting]) -> Output:
+    outputs: set[Output] = {item.request.output for item in batch}
+    return outputs.pop() if len(outputs) == 1 else "both"
+
+
+def _shape(item: _Waiting) -> Any:
+    """Return what two requests must share to go into one call."""
+    data = item.request.data
+    if isinstance(data, Rows):
+        return data.absent
+    return item if isinstance(data, Generic) else data.array.shape[1:]
+
+
+def _grouped(items: list[_Waiting]) -> list[list[_Waiting]]:
+    if len(items) == 1:
+        return [items]
+    groups: dict[Any, list[_Waiting]] = {}
+    for item in items:
+        groups.setdefault(_shape(item), []).append(item)
+    return list(groups.values())

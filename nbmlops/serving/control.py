@@ -1,0 +1,110 @@
+"""Carries out the orders to a scorer: configure, stats."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+from .application import Application
+from .arms import Arm, load_arm
+from .configuration import ArmConfig, ServingConfig, parse_config
+from .errors import ServingError, WorkerUnavailable
+from .remote import WorkerBackend
+from .router import Router
+
+CONNECT_S = 10.0
+
+
+class Control:
+    """Loads arms and swaps them into an application.
+
+    Parameters
+    ----------
+    application : Application
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def configure(self, document: Any) -> dict[str, Any]:
+        """Serve a configuration; on any error the one before stays in force untouched.
+
+        Arms whose bundle and worker are the same stay loaded. Requests in flight finish on the arms they began with.
+
+        Raises
+        ------
+        ServingError
+        """
+        config = parse_config(document)
+        loop = asyncio.get_running_loop()
+        current = self._application.router.arms if self._application.router else {}
+        arms: list[Arm] = []
+        fresh: list[Arm] = []
+        try:
+            for entry in config.arms:
+                arm = _kept(current.get(entry.name), entry)
+                if arm is None:
+                    arm = await loop.run_in_executor(None, load_arm, entry)
+                    fresh.append(arm)
+                    await _connect(arm)
+                arms.append(arm)
+        except ServingError:
+            for arm in fresh:
+                await arm.close()
+            raise
+        self._swap(config, arms, current)
+        return {"arms": [arm.description() for arm in arms]}
+
+    def _swap(self, config: ServingConfig, arms: list[Arm], current: dict[str, Arm]) -> None:
+        for arm, entry in zip(arms, config.arms, strict=True):
+            arm.config = entry
+        self._application.configure(config, Router(arms))
+        for arm in current.values():
+            if arm not in arms:
+                task = asyncio.get_running_loop().create_task(arm.close())
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+
+    def stats(self) -> dict[str, Any]:
+        """Return what a supervisor wants to know; `idle_s` is the time since the last scoring request, in seconds."""
+        application = self._application
+        arms = application.router.arms if application.router else {}
+        return {
+            "in_flight": application.in_flight,
+            "idle_s": monotonic() - application.metrics.last_request,
+            "rss_bytes": application.metrics.rss_bytes(),
+            "requests": sum(arm.metrics.requests.total() for arm in arms.values())
+            + application.metrics.unrouted.total(),
+            "errors": sum(arm.metrics.errors.total() for arm in arms.values()) + application.metrics.unrouted.total(),
+            "arms": {
+                name: {
+                    "requests": arm.metrics.requests.total(),
+                    "errors": arm.metrics.errors.total(),
+                    "in_flight": arm.in_flight,
+                    "weight": arm.config.weight,
+                    "ready": arm.ready,
+                }
+                for name, arm in arms.items()
+            },
+        }
+
+    async def close(self) -> None:
+        """Release all arms."""
+        arms = self._application.router.arms.values() if self._application.router else []
+        await asyncio.gather(*(arm.close() for arm in arms), *self._retiring)
+
+
+def _kept(arm: Arm | None, entry: ArmConfig) -> Arm | None:
+    """Return the arm that is loaded already, if it is the one that `entry` asks for."""
+    same = arm is not None and (arm.config.bundle, arm.config.socket) == (entry.bundle, entry.socket)
+    return arm if same else None
+
+
+async def _connect(arm: Arm) -> None:
+    if isinstance(arm.batcher.backend, WorkerBackend):
+        try:
+            await arm.batcher.backend.connect(CONNECT_S)
+        except WorkerUnavailable as error:
+            raise ServingError("worker_unreachable", str(error)) from error

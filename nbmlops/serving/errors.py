@@ -1,0 +1,79 @@
+"""Errors of the server: what a caller did wrong, and what a bundle or a configuration has wrong."""
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Parameters
+    ----------
+    status : int
+        The HTTP status.
+    code : str
+        A stable name that a program can test for.
+    message : str
+        One sentence for a person. Never holds the data that was sent.
+    field : str, optional
+        The part of the request that is wrong, as a path or a column's name.
+    expected : str, optional
+        What would have been taken there.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, field: str | None = None, expected: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.field = field
+        self.expected = expected
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """Return the JSON object that answers the request."""
+        return {"error": {"code": self.code, "message": self.message, "field": self.field, "expected": self.expected}}
+
+
+def malformed(message: str, *, field: str | None = None, expected: str | None = None) -> RequestError:
+    """Return the error for a request whose form can't be read (400)."""
+    return RequestError(400, "malformed_request", message, field=field, expected=expected)
+
+
+def invalid(message: str, *, field: str | None = None, expected: str | None = None) -> RequestError:
+    """Return the error for a request that does not fit the model's signature (422)."""
+    return RequestError(422, "invalid_input", message, field=field, expected=expected)
+
+
+class ServingError(Exception):
+    """A bundle or a configuration that can't be served.
+
+    Parameters
+    ----------
+    code : str
+        ``invalid_bundle``, ``corrupt_bundle``, ``invalid_configuration``, ``model_failed`` or ``worker_unreachable``.
+    message : str
+        What was found and what was expected.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ModelFailed(Exception):
+    """The model raised; `traceback` is for the local error log alone.
+
+    Parameters
+    ----------
+    traceback : str
+        The traceback's text, which may quote the caller's data.
+    """
+
+    def __init__(self, traceback: str) -> None:
+        super().__init__("the model raised an error")
+        self.traceback = traceback
+
+
+class WorkerUnavailable(Exception):
+    """The worker process of an arm can't be reached at the moment."""

@@ -1,0 +1,58 @@
+"""pandas DataFrames with the columns and dtypes that a model was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..inputs import Generic, Table
+from ..signature import Column
+
+
+def data_frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
+    """Return the table as a DataFrame, made once and in one go.
+
+    Parameters
+    ----------
+    table : Table
+        One array for each of `columns`, in their order.
+    columns : sequence of Column
+        The signature; a column's `dtype` is applied where it is more than its type says.
+    """
+    dtypes = {array.dtype for array in table.columns}
+    if len(dtypes) == 1 and object not in dtypes and not any(column.dtype for column in columns):
+        return pd.DataFrame(np.column_stack(table.columns), columns=list(table.names), copy=False)
+    frame = pd.DataFrame(dict(zip(table.names, table.columns, strict=True)), copy=False)
+    for column in columns:
+        if column.dtype == "category":
+            frame[column.name] = pd.Categorical(frame[column.name], categories=column.categories)
+        elif column.dtype and str(frame[column.name].dtype) != column.dtype:
+            frame[column.name] = frame[column.name].astype(column.dtype)
+    return frame
+
+
+def generic_frame(generic: Generic) -> Any:
+    """Return what MLflow's scoring server makes of data for a model without a signature."""
+    data = generic.data
+    if generic.format == "dataframe_split":
+        return pd.DataFrame(data["data"], columns=data.get("columns"), index=data.get("index"))
+    if generic.format == "csv":
+        frame = pd.DataFrame(data["data"], columns=data["columns"])
+        return frame.apply(_numbers)
+    if generic.format == "dataframe_records":
+        return pd.DataFrame(data)
+    if isinstance(data, list) and data and isinstance(data[0], dict) and generic.format == "instances":
+        return {name: np.array([row[name] for row in data]) for name in data[0]}
+    if isinstance(data, dict):
+        return {name: np.array(values) for name, values in data.items()}
+    return np.array(data) if isinstance(data, list) and not any(isinstance(row, dict) for row in data) else data
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    try:
+        return pd.to_numeric(column)
+    except ValueError:
+        return column

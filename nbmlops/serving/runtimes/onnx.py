@@ -1,0 +1,118 @@
+"""ONNX Runtime: one thread, no spinning, the CPU alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ..bundle import Bundle, OnnxInput, OnnxOutputs
+from ..documents import OUTPUTS, Output
+from ..errors import ServingError
+from ..inputs import Generic, ModelInput, Table
+from ..outputs import Outputs
+
+Array = NDArray[Any]
+
+
+def load(bundle: Bundle) -> OnnxRuntime:
+    """Return the runtime of an ONNX bundle."""
+    return OnnxRuntime(bundle)
+
+
+def make_session(path: str) -> onnxruntime.InferenceSession:
+    """Return a session that shares the machine well: many processes serve, each with one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxRuntime:
+    """Feeds columns to the graph's inputs and reads labels and probabilities from its outputs.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    """
+
+    inline = True
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._session = make_session(str(bundle.model_path))
+        self._run = self._session.run
+        graph = self._session.get_inputs()
+        spec = bundle.manifest.onnx or OnnxOutputs(inputs=[OnnxInput(name=node.name) for node in graph])
+        self._label, self._probability = spec.label_output, spec.probability_output
+        self._dtypes = {node.name: _numpy_type(node.type) for node in graph}
+        names = bundle.signature.names
+        self._feeds = [(entry, _indices(entry, names)) for entry in spec.inputs]
+        # A graph whose first axis is fixed takes one batch size only.
+        self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in graph)
+        self.outputs = OUTPUTS if self._probability else ("label",)
+        self._flat = bundle.signature.tensor is not None or not _two_axes(bundle.signature.outputs)
+
+    def predict(self, data: ModelInput, output: Output) -> Outputs:
+        """Run the graph."""
+        feeds = self._feed(data)
+        if self._label is None:
+            names = [node.name for node in self._session.get_outputs()]
+            return Outputs(named=dict(zip(names, self._run(None, feeds), strict=True)))
+        if output == "label" or self._probability is None:
+            return Outputs(labels=self._labels(self._run([self._label], feeds)[0]))
+        if output == "probabilities":
+            return Outputs(probabilities=self._run([self._probability], feeds)[0])
+        labels, probabilities = self._run([self._label, self._probability], feeds)
+        return Outputs(self._labels(labels), probabilities)
+
+    def _labels(self, labels: Array) -> Array:
+        # Converted regressors answer (n, 1) where scikit-learn answers (n,).
+        return labels[:, 0] if self._flat and labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+    def _feed(self, data: ModelInput) -> dict[str, Array]:
+        if isinstance(data, Table):
+            return {entry.name: self._columns(data, entry, indices) for entry, indices in self._feeds}
+        array = np.array(data.data) if isinstance(data, Generic) else data.array
+        name = self._feeds[0][0].name
+        return {name: array.astype(self._dtypes[name], copy=False)}
+
+    def _columns(self, table: Table, entry: OnnxInput, indices: list[int]) -> Array:
+        dtype = self._dtypes[entry.name]
+        if len(indices) == 1:
+            column = table.columns[indices[0]]
+            if column.dtype == object:
+                column = _without_nulls(column, entry, dtype)
+            return column.reshape(-1, 1).astype(dtype, copy=False)
+        return np.column_stack([table.columns[index] for index in indices]).astype(dtype, copy=False)
+
+
+def _without_nulls(column: Array, entry: OnnxInput, dtype: Any) -> Array:
+    if dtype.hasobject and None in column:
+        return np.array([entry.missing if value is None else value for value in column], dtype=object)
+    return column
+
+
+def _indices(entry: OnnxInput, names: tuple[str, ...]) -> list[int]:
+    wanted = names if entry.column is None else [entry.column] if isinstance(entry.column, str) else entry.column
+    try:
+        return [names.index(name) for name in wanted]
+    except ValueError as error:
+        message = f"input {entry.name!r} of the graph is fed from a column that the signature lacks: {error}"
+        raise ServingError("invalid_bundle", message) from error
+
+
+def _numpy_type(onnx_type: str) -> Any:
+    """Return the numpy dtype of ONNX Runtime's ``tensor(float)``."""
+    names = {"float": "float32", "double": "float64", "string": "object"}
+    name = onnx_type.removeprefix("tensor(").removesuffix(")")
+    return np.dtype(names.get(name, name))
+
+
+def _two_axes(outputs: Any) -> bool:
+    """Whether the fitted model is known to answer with two axes."""
+    return isinstance(outputs, dict) and len(outputs.get("tensor", {}).get("shape", [])) == 2

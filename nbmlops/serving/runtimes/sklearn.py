@@ -1,0 +1,68 @@
+"""scikit-learn's own estimators (and others with its interface), without mlflow between."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bundle import Bundle
+from ..documents import OUTPUTS, Output
+from ..inputs import ModelInput, Table, Tensor
+from ..outputs import Outputs
+from ..signature import Signature
+from .frames import data_frame, generic_frame
+
+
+def load(bundle: Bundle) -> SklearnRuntime:
+    """Load the estimator with skops or cloudpickle, as the bundle says."""
+    sys.path[:0] = [str(bundle.path / folder) for folder in bundle.manifest.code]
+    model = bundle.manifest.model
+    return SklearnRuntime(read_estimator(bundle.model_path, model.serialization, model.trusted), bundle.signature)
+
+
+def read_estimator(path: Path, serialization: str, trusted: list[str]) -> Any:
+    """Return the object in a file.
+
+    A bundle is made from what a registry holds and checked against its digests, so unpickling trusts that registry.
+    """
+    if serialization == "skops":
+        import skops.io
+
+        return skops.io.load(path, trusted=trusted)
+    # cloudpickle writes ordinary pickles; reading them needs cloudpickle installed, nothing more.
+    with path.open("rb") as stream:
+        return pickle.load(stream)  # noqa: S301
+
+
+class SklearnRuntime:
+    """Calls ``predict`` and ``predict_proba`` on one DataFrame, or on the array that the estimator was fitted on.
+
+    Parameters
+    ----------
+    estimator : object
+    signature : Signature
+    """
+
+    inline = False
+    batches = True
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self._estimator = estimator
+        self._signature = signature
+        self.outputs: tuple[str, ...] = OUTPUTS if hasattr(estimator, "predict_proba") else ("label",)
+
+    def predict(self, data: ModelInput, output: Output) -> Outputs:
+        """Score one batch."""
+        features = self._features(data)
+        labels = None if output == "probabilities" else np.asarray(self._estimator.predict(features))
+        probabilities = None if output == "label" else np.asarray(self._estimator.predict_proba(features))
+        return Outputs(labels, probabilities)
+
+    def _features(self, data: ModelInput) -> Any:
+        if isinstance(data, Table):
+            return data_frame(data, self._signature.columns or ())
+        return data.array if isinstance(data, Tensor) else generic_frame(data)

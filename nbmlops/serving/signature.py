@@ -1,0 +1,106 @@
+"""What a model takes: named columns, one tensor, or anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .errors import ServingError
+
+TYPES = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One named column.
+
+    Attributes
+    ----------
+    type : str
+        MLflow's name of the type.
+    required : bool
+        Whether a request must hold the column.
+    nullable : bool
+        Whether nulls are taken in it.
+    dtype : str
+        The pandas dtype of the training data where it isn't the type's own (``category``, ``Int64``); "" otherwise.
+    categories : list, optional
+        The categories of a categorical column, in order.
+    """
+
+    name: str
+    type: str
+    required: bool = True
+    nullable: bool = False
+    dtype: str = ""
+    categories: list[Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.type not in TYPES:
+            raise ServingError("invalid_bundle", f"column {self.name!r} has type {self.type!r}, not one of {TYPES}")
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """One tensor; -1 in `shape` stands for any length."""
+
+    dtype: str
+    shape: list[int]
+    nullable: bool = False
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """A model's signature, read from ``bundle.json``.
+
+    Attributes
+    ----------
+    columns : tuple of Column, optional
+        None where the model takes a tensor or anything.
+    tensor : TensorSpec, optional
+    task : str
+        ``classification``, ``regression`` or ``other``.
+    classes : list, optional
+        A classifier's classes in the order of its probabilities.
+    example : dict, optional
+        ``{"columns": [...], "data": [[...]]}`` or ``{"data": [...]}``.
+    outputs : object
+        The declared outputs, in the same form as the inputs.
+    """
+
+    columns: tuple[Column, ...] | None
+    tensor: TensorSpec | None
+    task: str
+    classes: list[Any] | None
+    example: dict[str, Any] | None
+    outputs: Any = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns or ())
+
+
+class _Document(msgspec.Struct):
+    inputs: Any = None
+    outputs: Any = None
+    task: str = "other"
+    classes: list[Any] | None = None
+    example: dict[str, Any] | None = None
+
+
+def parse_signature(document: dict[str, Any]) -> Signature:
+    """Read a signature from its plain form.
+
+    Raises
+    ------
+    ServingError
+        It does not have the documented form.
+    """
+    try:
+        parsed = msgspec.convert(document, _Document)
+        columns = tensor = None
+        if isinstance(parsed.inputs, list):
+            columns = tuple(msgspec.convert(parsed.inputs, list[Column]))
+        elif parsed.inputs is not None:
+            tensor = msgspec.convert(parsed.inputs, dict[str, TensorSpec])["tensor"]
+    except (msgspec.ValidationError, KeyError) as error:
+        raise ServingError("invalid_bundle", f"the signature can't be read: {error}") from error
+    return Signature(columns, tensor, parsed.task, parsed.classes, parsed.example, parsed.outputs)
