@@ -22,7 +22,6 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
-from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks/00_the_whole_game.ipynb"
@@ -129,7 +128,7 @@ def own_world(workspace: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            subprocess.run([sys.executable, "-m", "nbmlops.cli", "down"], stdout=subprocess.DEVNULL, check=False)
+            subprocess.run([sys.executable, "-m", "nbmlops.cli", "down"], capture_output=True, check=False)
             os.environ.clear()
             os.environ.update(before)
 
@@ -139,7 +138,7 @@ def run(notebook: Any, workspace: Path) -> list[Told]:
     client = Storyteller(
         notebook,
         kernel_name="python3",
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # no port of this machine is opened
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     )
