@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nbmlops.core.errors import Corrupt, NbmlopsError, NotFound, StorageError
-from nbmlops.registry import mlflow_door
+from nbmlops.registry import mlflow_door, template
 from nbmlops.registry.dataset import Dataset
 from nbmlops.registry.records import PREFIX, StoredVersion
 
@@ -51,9 +51,16 @@ class Tracking:
     def remote(self) -> bool:
         return self.uri.startswith(("http://", "https://", "databricks"))
 
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file, where the store is one."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:///") else None
+
     @cached_property
     def client(self) -> Any:
         """The ``MlflowClient``, made on first use."""
+        if self.database is not None:
+            template.create(self.database, self.artifacts)
         mlflow = mlflow_door.module()
         with self._errors():
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
