@@ -68,11 +68,16 @@ class Control:
                 task.add_done_callback(self._retiring.discard)
 
     def stats(self) -> dict[str, Any]:
-        """Return what a supervisor wants to know; `idle_s` is the time since the last scoring request, in seconds."""
+        """Return what a supervisor wants to know.
+
+        `idle_s` is the time since the last scoring request, in seconds; `retiring` counts arms that were swapped out
+        and still have requests in flight, so that their workers are needed.
+        """
         application = self._application
         arms = application.router.arms if application.router else {}
         return {
             "in_flight": application.in_flight,
+            "retiring": len(self._retiring),
             "idle_s": monotonic() - application.metrics.last_request,
             "rss_bytes": application.metrics.rss_bytes(),
             "requests": sum(arm.metrics.requests.total() for arm in arms.values())
