@@ -15,7 +15,6 @@ from nbmlops.core.errors import NbmlopsError
 from nbmlops.workflows.verbs import MAGICS
 
 LINE = re.compile(r"\s*(?:[\w.\[\]'\", ]+=\s*)?%(\w+)\s(.*)\Z", re.DOTALL)
-NOTHING: SimpleMatcherResult = {"completions": []}
 
 
 def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -25,12 +24,12 @@ def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatc
         line = LINE.match(context.line_with_cursor[: context.cursor_position])
         verb = MAGICS.get(line[1]) if line else None
         if line is None or verb is None:
-            return NOTHING
+            return {"completions": []}
         *before, fragment = re.split(r"\s+", line[2])
         try:
             found = sorted(set(offers(verb.function(), before, fragment, shell.user_ns)))
         except NbmlopsError:  # a damaged journal is told by the verbs, not by the Tab key
-            return NOTHING
+            return {"completions": []}
         found = [word for word in found if word.startswith(fragment)]
         completions = [SimpleCompletion(text=word, type="nbmlops") for word in found]
         return {"completions": completions, "matched_fragment": fragment, "suppress": bool(found)}

@@ -83,7 +83,7 @@ def notebook() -> Iterator[Notebook]:
         yield Notebook(shell)
     finally:
         shell.run_line_magic("unload_ext", "nbmlops")
-        shell.reset(new_session=False)
+        shell.reset(new_session=False)  # type: ignore[no-untyped-call]
         InteractiveShell.clear_instance()
         sys.displayhook, sys.excepthook = hooks
         if main is not None:

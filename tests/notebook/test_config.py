@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from nbmlops.core import settings as core
@@ -13,9 +11,8 @@ from nbmlops.testing.shell import Notebook
 
 
 @pytest.fixture(autouse=True)
-def _own_overrides(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "_overrides", {})
-    yield
 
 
 def test_a_setting_holds_for_every_verb(cells: Notebook) -> None:

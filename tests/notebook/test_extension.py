@@ -9,10 +9,27 @@ import sys
 from nbmlops.testing.shell import Notebook
 from nbmlops.workflows.verbs import MAGICS
 
-HEAVY = (
-    "mlflow numpy pandas sklearn scipy onnx onnxruntime skl2onnx matplotlib typer sqlalchemy torch shap pyarrow polars "
-    "uvicorn prometheus_client requests tabulate"
-).split()
+HEAVY = [
+    "mlflow",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "onnx",
+    "onnxruntime",
+    "skl2onnx",
+    "matplotlib",
+    "typer",
+    "sqlalchemy",
+    "torch",
+    "shap",
+    "pyarrow",
+    "polars",
+    "uvicorn",
+    "prometheus_client",
+    "requests",
+    "tabulate",
+]
 
 PROBE = """
 import json, sys

@@ -69,7 +69,9 @@ def test_what_is_left_out_keeps_the_functions_default(cells: Notebook) -> None:
 
 
 def test_a_magic_inside_a_function_sees_its_variables(cells: Notebook) -> None:
-    source = "def register():\n    inner = 7\n    return get_ipython().run_line_magic('probe', 'inner')\nregister()['obj']"
+    source = (
+        "def register():\n    inner = 7\n    return get_ipython().run_line_magic('probe', 'inner')\nregister()['obj']"
+    )
     assert cells.run(source).result == 7
 
 
@@ -94,7 +96,13 @@ def test_help_is_printed_in_the_cell(cells: Notebook) -> None:
     run = cells.run("%probe --help")
     assert run.result is None
     assert run.error is None
-    for word in ("Usage: %probe [OPTIONS] OBJ", "Tell what was given.", "More about it.", "--tag KEY=VALUE", "--no-auth"):
+    for word in (
+        "Usage: %probe [OPTIONS] OBJ",
+        "Tell what was given.",
+        "More about it.",
+        "--tag KEY=VALUE",
+        "--no-auth",
+    ):
         assert word in run.stdout
     assert "Parameters" not in run.stdout
 
