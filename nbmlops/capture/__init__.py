@@ -6,6 +6,7 @@ from nbmlops.capture.git import GitState, capture_git
 from nbmlops.capture.machine import Machine, capture_machine
 from nbmlops.capture.modules import LocalModule
 from nbmlops.capture.notebook import Cell, NotebookState, capture_notebook
+from nbmlops.capture.recorder import unwatch, watch
 from nbmlops.capture.snapshot import Captured, capture
 
 __all__ = [
@@ -26,4 +27,6 @@ __all__ = [
     "capture_machine",
     "capture_notebook",
     "fingerprint",
+    "unwatch",
+    "watch",
 ]

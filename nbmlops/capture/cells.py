@@ -16,6 +16,10 @@ import pandas as pd
 _NAN = struct.pack("<d", float("nan"))
 
 
+class NoCanonicalForm(TypeError):
+    """An object whose content can't be told from outside; the message is the name of its type."""
+
+
 def encode(value: Any) -> bytes:
     """Return bytes that differ for values that differ, in type or in content.
 
@@ -23,8 +27,8 @@ def encode(value: Any) -> bytes:
 
     Raises
     ------
-    TypeError
-        For an object that has no canonical form.
+    NoCanonicalForm
+        For an object of an unknown type; the message names the type.
     """
     writer = _WRITERS.get(type(value))
     if writer is not None:
@@ -32,7 +36,7 @@ def encode(value: Any) -> bytes:
     for kind, inherited in _WRITERS.items():
         if isinstance(value, kind):
             return inherited(value)
-    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__}")
+    raise NoCanonicalForm(f"{type(value).__module__}.{type(value).__qualname__}")
 
 
 def _tagged(tag: str, content: bytes) -> bytes:

@@ -66,12 +66,14 @@ def content(column: Any) -> Content:
 
     Raises
     ------
-    TypeError
-        When a cell holds an object that has no canonical form; the message names its type.
+    NoCanonicalForm
+        When a cell holds an object of an unknown type; the message names the type.
     """
     if isinstance(column, (pa.Array, pa.ChunkedArray)):
         return _arrow(column)
-    values: Any = column if isinstance(column, np.ndarray) else column.array
+    if isinstance(column, np.ndarray) or isinstance(column.dtype, np.dtype):
+        return _array(np.asarray(column))
+    values = column.array
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _category(values.codes, dtype.categories, bool(dtype.ordered))
@@ -79,9 +81,7 @@ def content(column: Any) -> Content:
         return _arrow(pa.array(values, from_pandas=True))
     if isinstance(dtype, pd.DatetimeTZDtype):
         return _moments(values.to_numpy(dtype=f"datetime64[{dtype.unit}]"), str(dtype.tz))
-    if isinstance(dtype, pd.api.extensions.ExtensionDtype):
-        return _extension(values)
-    return _array(np.asarray(values))
+    return _extension(values)
 
 
 def _array(values: NDArray[Any]) -> Content:

@@ -100,11 +100,12 @@ def fingerprint(data: Any, *, profile: bool = True) -> Fingerprint:
 
 
 def _named(label: Any, column: Any) -> tuple[Content, str]:
+    from nbmlops.capture.cells import NoCanonicalForm
     from nbmlops.capture.columns import content
 
     try:
         found = content(column)
-    except TypeError as error:
+    except NoCanonicalForm as error:
         raise InvalidInput(
             f"column {str(label)!r} holds {error} objects, which have no canonical form to digest",
             expected="numbers, strings, bytes, dates, or lists and dicts of them",

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbmlops.capture.lineage import Run, trace
+from nbmlops.capture.provenance import bound_to, warnings
+from nbmlops.capture.recorder import Recorder, recorder
+from nbmlops.capture.saved import read_notebook
 from nbmlops.core.records import Record
 
 
@@ -18,7 +22,8 @@ class Cell(Record):
     Attributes
     ----------
     id : str
-        The notebook's own id of the cell, where the front end sends it; else empty.
+        The notebook's own id of the cell, where the front end sends it; else that of the saved cell with the same
+        source; else empty.
     execution_count : int
         The number in ``In [n]``.
     source : str
@@ -41,12 +46,41 @@ class NotebookState(Record):
     cells : tuple of Cell
         In the order of execution; a cell that ran twice is there twice.
     warnings : tuple of str
-        One sentence each.
+        One sentence each, about the cells that the object came from.
+    produced_by : tuple of int
+        Execution counts of the cells that last bound or fitted the object; empty where that is unknown.
     """
 
     path: str = ""
     cells: tuple[Cell, ...] = ()
     warnings: tuple[str, ...] = ()
+    produced_by: tuple[int, ...] = ()
+
+
+def capture_notebook(shell: Any = None, *, obj: Any = None) -> NotebookState:
+    """Return the notebook's path, the cells that ran, and warnings about those that `obj` came from.
+
+    Parameters
+    ----------
+    shell : IPython.core.interactiveshell.InteractiveShell, optional
+        Default: that of this process. Without one the path is that of the running script, and there are no cells.
+    obj : object, optional
+        The model.
+    """
+    shell = shell if shell is not None else current_shell()
+    if shell is None:
+        return NotebookState(_script())
+    path = notebook_path(shell)
+    saved = read_notebook(Path(path)) if path else None
+    runs = executions(shell)
+    found = trace(runs, bound_to(obj, list(shell.user_ns.items())) if obj is not None else ())
+    said = warnings(found, runs, saved) if saved is not None else ()
+    matches = [saved.find(run) if saved is not None and not run.cell_id else None for run in runs]
+    cells = (
+        Cell(run.cell_id or (match.id if match else ""), run.execution_count, run.source)
+        for run, match in zip(runs, matches, strict=True)
+    )
+    return NotebookState(path, tuple(cells), said, tuple(run.execution_count for run in found.producers))
 
 
 def current_shell() -> Any:
@@ -56,23 +90,38 @@ def current_shell() -> Any:
 
 
 def notebook_path(shell: Any) -> str:
-    """Return the notebook's path as its front end tells it, else the running script's, else nothing."""
-    names = getattr(shell, "user_ns", {})
-    told = (names.get("__vsc_ipynb_file__"), os.environ.get("NBMLOPS_NOTEBOOK"), os.environ.get("JPY_SESSION_NAME"))
-    for path in told if shell is not None else ():
-        if isinstance(path, str) and path.endswith(".ipynb"):
-            return os.fspath(Path(path).absolute())
+    """Return the notebook's absolute path as its front end tells it, or nothing.
+
+    VS Code puts it into the namespace, Jupyter Server into ``JPY_SESSION_NAME``; a program that runs notebooks
+    headlessly may say it in ``NBMLOPS_NOTEBOOK``.
+    """
+    told = (
+        os.environ.get("NBMLOPS_NOTEBOOK"),
+        shell.user_ns.get("__vsc_ipynb_file__"),
+        os.environ.get("JPY_SESSION_NAME"),
+    )
+    paths = (path for path in told if isinstance(path, str) and path.endswith(".ipynb"))
+    return next((os.fspath(Path(path).absolute()) for path in paths), "")
+
+
+def _script() -> str:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    return os.fspath(Path(script).absolute()) if shell is None and isinstance(script, str) else ""
+    return os.fspath(Path(script).absolute()) if isinstance(script, str) else ""
 
 
-def executed_cells(shell: Any) -> tuple[Cell, ...]:
-    """Return the cells of IPython's history in the order of their execution."""
+def executions(shell: Any) -> tuple[Run, ...]:
+    """Return every execution of the session in its order, with what the recorder saw of it, if one listens."""
     history = getattr(getattr(shell, "history_manager", None), "input_hist_raw", [])
-    return tuple(Cell("", count, source) for count, source in enumerate(history) if count and source)
+    listening = recorder(shell)
+    return tuple(_run(count, source, listening) for count, source in enumerate(history) if count and source.strip())
 
 
-def capture_notebook(shell: Any = None) -> NotebookState:
-    """Return the notebook's path and the cells that ran."""
-    shell = shell if shell is not None else current_shell()
-    return NotebookState(notebook_path(shell), executed_cells(shell))
+def _run(count: int, source: str, listening: Recorder | None) -> Run:
+    if listening is None:
+        return Run(count, source)
+    seen = listening.executions.get(count)
+    if seen is not None and seen.source == source:
+        return Run(count, source, seen.cell_id, seen.finished_at, seen.bound, seen.succeeded)
+    # It ran before the recorder began, or is running now
+    before = count <= min(listening.executions, default=0)
+    return Run(count, source, finished_at=listening.started_at if before else None)

@@ -65,4 +65,4 @@ def capture(obj: Any, data: Any = None, *, shell: Any = None, root: Path | None 
             hint="Check the filter that made it; data may also be left out.",
         )
     environment = capture_environment(*(obj,) if data is None else (obj, data), root=root)
-    return Captured(environment, capture_machine(), capture_git(root), capture_notebook(shell), found)
+    return Captured(environment, capture_machine(), capture_git(root), capture_notebook(shell, obj=obj), found)
