@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
 
@@ -23,6 +24,10 @@ LEAK_PATIENCE = 10.0  # seconds that a stopping process may still take to be gon
 GIT_CONFIG = (
     "[user]\n\tname = Test\n\temail = test@example.org\n[init]\n\tdefaultBranch = main\n[safe]\n\tdirectory = *\n"
 )
+
+# A busy machine is no reason to fail, and speed is measured elsewhere.
+hypothesis.settings.register_profile("nbmlops", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("nbmlops")
 
 _home: Path | None = None
 

@@ -67,7 +67,7 @@ class Database:
             connection = connection.execution_options(nbmlops_append=True)
             with connection.begin():
                 if not self.is_sqlite:
-                    connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+                    connection.execute(text(f"SET LOCAL lock_timeout = {int(BUSY_SECONDS * 1000)}"))
                     connection.execute(text("SET LOCAL synchronous_commit = on"))
                     connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
                 yield connection
@@ -99,6 +99,8 @@ class Database:
             if translated is None:
                 raise
             raise translated from error
+        except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message, and Python can't read it
+            raise _damaged(Path(self.url.database or ""), "its schema holds bytes that are no text") from error
 
     def _translate(self, error: BaseException | None) -> NbmlopsError | None:
         if self.is_sqlite:
@@ -141,15 +143,19 @@ def _begin_sqlite(connection: Connection) -> None:
 def _sqlite_error(error: BaseException | None, path: Path) -> NbmlopsError | None:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest the detail
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return Corrupt(f"{path} is damaged: {error}", hint="Restore it from a backup, together with its -wal file.")
+        return _damaged(path, error)
     if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_MISMATCH}:  # our own SQL is fixed, so the tables must differ
-        return Corrupt(f"{path} does not hold the journal's tables: {error}", hint="Restore it from a backup.")
+        return _damaged(path, f"it does not hold the journal's tables ({error})")
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         hint = "Another process holds it: end that process or wait, then run it again. Nothing was written."
         return StorageError(f"{path} was locked for {BUSY_SECONDS} s", hint=hint)
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
         return StorageError(f"{path} can't be written or opened ({error})", hint=_remedy(code, path.parent))
     return None
+
+
+def _damaged(path: Path, why: object) -> Corrupt:
+    return Corrupt(f"{path} is damaged: {why}", hint="Restore it from a backup, together with its -wal file.")
 
 
 def _remedy(code: int, folder: Path) -> str:

@@ -10,9 +10,11 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,23 +24,57 @@ from nbmlops.journal import Journal
 PATIENCE = 60.0  # seconds that a server may take to start or stop
 
 
-@dataclass(frozen=True)
+@dataclass
 class PostgresServer:
-    """A running server that is reached through a Unix socket in `folder`."""
+    """A server of our own, reached through a Unix socket in its folder; listens on no port."""
 
-    process: subprocess.Popen[bytes]
     folder: Path
     user: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}", "-c", "fsync=off"]
+        command = [_binaries() / "postgres", "-D", self.folder / "data", *settings]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as(self.user))
+        deadline = time.monotonic() + PATIENCE
+        while not self._answers():
+            log_text = (self.folder / "log").read_text()
+            assert self.process.poll() is None, log_text
+            assert time.monotonic() < deadline, log_text
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def crash(self) -> None:
+        """End it at once, without a word to anybody."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(PATIENCE)
+
+    def remove(self) -> None:
+        """End it, and leave nothing behind."""
+        self.crash()
+        shutil.rmtree(self.folder)
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(host=str(self.folder), user=self.user, dbname=database, autocommit=True)
 
     def new_database(self) -> str:
-        """Return the URL of a new, empty database."""
+        """Return the name of a new, empty database."""
         name = f"journal_{uuid.uuid4().hex}"
         with self.connect() as connection:
             connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql://{self.user}@/{name}?host={self.folder}"
+        return name
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{self.user}@/{database}?host={self.folder}"
 
 
 def _binaries() -> Path:
@@ -58,66 +94,37 @@ def _server_user() -> str:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _start(folder: Path) -> PostgresServer:
-    user, binaries = _server_user(), _binaries()
+def _as(user: str) -> dict[str, Any]:
+    return {"user": user, "extra_groups": []} if os.getuid() == 0 else {}
+
+
+@contextmanager
+def _server() -> Iterator[PostgresServer]:
+    folder, user = Path(tempfile.mkdtemp(prefix="nbpg-")), _server_user()
     shutil.chown(folder, user)
-    as_user = {"user": user, "extra_groups": []} if os.getuid() == 0 else {}
-    initdb = [binaries / "initdb", "-D", folder / "data", "-U", user, "-A", "trust", "--no-sync", "-E", "UTF8"]
-    made = subprocess.run(initdb, capture_output=True, text=True, cwd="/", check=False, **as_user)  # type: ignore[call-overload]
-    assert made.returncode == 0, made.stderr
-    settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            [binaries / "postgres", "-D", folder / "data", *settings], stdout=log, stderr=log, cwd="/", **as_user
-        )
-    return PostgresServer(process, folder, user)
-
-
-def _wait(server: PostgresServer) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            server.connect().close()
-        except psycopg.OperationalError:
-            log = (server.folder / "log").read_text()
-            assert server.process.poll() is None, log
-            assert time.monotonic() < deadline, log
-            time.sleep(0.05)
-        else:
-            return
-
-
-@pytest.fixture
-def new_postgres() -> Iterator[Callable[[], PostgresServer]]:
-    """Start a server that this test may do anything to."""
-    servers: list[PostgresServer] = []
-
-    def start() -> PostgresServer:
-        servers.append(_start(Path(tempfile.mkdtemp(prefix="nbpg-"))))
-        _wait(servers[-1])
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        _stop(server)
+    server = PostgresServer(folder, user)
+    initdb = [_binaries() / "initdb", "-D", folder / "data", "-U", user, "-A", "trust", "--no-sync", "-E", "UTF8"]
+    try:
+        made = subprocess.run(initdb, capture_output=True, text=True, cwd="/", check=False, **_as(user))
+        assert made.returncode == 0, made.stderr
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """One server for all tests; each takes a database of its own."""
-    server = _start(Path(tempfile.mkdtemp(prefix="nbpg-")))
-    try:
-        _wait(server)
+    with _server() as server:
         yield server
-    finally:
-        _stop(server)
 
 
-def _stop(server: PostgresServer) -> None:
-    if server.process.poll() is None:
-        server.process.send_signal(signal.SIGINT)  # end sessions, write everything, exit
-    server.process.wait(PATIENCE)
-    shutil.rmtree(server.folder)
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that this test may do anything to."""
+    with _server() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.integration)])
@@ -126,7 +133,7 @@ def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/journal.db"
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.new_database()
+    return server.url(server.new_database())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -97,8 +98,8 @@ def test_sqlite_refuses_to_replace_an_event(sqlite_journal: Journal) -> None:
 
 
 @pytest.mark.integration
-def test_postgres_refuses_to_truncate_the_journal(postgres, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    journal = Journal(postgres.new_database(), tmp_path / "head")
+def test_postgres_refuses_to_truncate_the_journal(postgres: Any, tmp_path: Path) -> None:
+    journal = Journal(postgres.url(postgres.new_database()), tmp_path / "head")
     _append(journal, 2)
     with pytest.raises(DBAPIError, match="append-only"), journal.database.append() as connection:
         connection.execute(text("TRUNCATE events"))
