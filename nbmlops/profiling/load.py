@@ -15,6 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -185,8 +186,7 @@ class _Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has its methods, not its class
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -206,7 +206,6 @@ class _Connection(asyncio.Protocol):
         if now >= drive.until:
             self._finish(True)
         elif self._parser.should_keep_alive():
-            self._parser = httptools.HttpResponseParser(self)
             self._send()
         else:
             self._finish(False)
