@@ -275,8 +275,9 @@ class Shown:
     def _repr_html_(self) -> str:
         return self._show_().html
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(self._show_().text)
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # Not _repr_pretty_: IPython would find the __repr__ of a dataclass before it.
+        return {"text/plain": self._show_().text, "text/html": self._repr_html_()}
 
 
 Column = str | Callable[[Any], object]
