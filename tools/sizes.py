@@ -14,7 +14,7 @@ FOLDERS = ("nbmlops", "tools", "benchmarks")
 MODULE_LINES = 400
 FUNCTION_LINES = 50
 PARAMETERS = 6
-POSITIONAL = 2
+POSITIONAL = 3  # two, and a third where the call reads as a sentence: append(type, subject, data)
 # A verb's parameters are its options on the command line, declared once for all three faces.
 VERBS = "nbmlops/workflows/"
 
@@ -44,9 +44,18 @@ def functions(tree: ast.Module) -> Iterator[tuple[Function, bool]]:
             yield node, id(node) in methods
 
 
+def code_lines(function: Function) -> int:
+    """Return the lines of a function without its docstring, whose length is nobody's burden."""
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return lines
+
+
 def measure(function: Function, *, method: bool, path: str) -> Measured:
     """Return the size of one function and what exceeds the limits."""
-    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    lines = code_lines(function)
     arguments = function.args
     positional = len(arguments.posonlyargs) + len(arguments.args) - method
     parameters = positional + len(arguments.kwonlyargs)
