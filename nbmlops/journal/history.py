@@ -55,9 +55,15 @@ def history(events: Iterable[Event], model: str) -> History:
     for event in events:
         if kind(event).startswith("endpoint.") and (named := event.data.get("model")):
             serving[event.subject] = str(named)
-        if _concerns(event, reference, serving.get(event.subject)):
+        if not _repeats(event) and _concerns(event, reference, serving.get(event.subject)):
             changes.append(_change(event))
     return History(str(reference), tuple(changes))
+
+
+def _repeats(event: Event) -> bool:
+    """Whether another event tells the same: an intent is told by its outcome, a refusal by an event of its own."""
+    refused = kind(event) == "operation.failed" and event.data.get("error") == "Refused"
+    return refused or kind(event) == "operation.started"
 
 
 def _concerns(event: Event, reference: ModelReference, served: str | None) -> bool:

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.progress import stage
-from nbmlops.workflows.parameters import DataArg, ModelRef, read_data
+from nbmlops.workflows.parameters import DataArg, ModelRef, Trust, read_data
 from nbmlops.workflows.session import current
 
 if TYPE_CHECKING:
     from nbmlops.conversion import ConversionReport
 
 
-def convert(ref: ModelRef, *, data: DataArg | None = None) -> ConversionReport:
+def convert(ref: ModelRef, *, data: DataArg | None = None, trust: Trust = False) -> ConversionReport:
     """Convert a model to ONNX, and keep it only where it agrees.
 
     Parameters
     ----------
     ref : str
     data : DataFrame or array, optional, shape (n_samples, n_features)
-        Rows to compare on, as the model takes them; by default the sample that was kept at registration.
+        Rows to compare on, with or without the label; by default the sample that was kept at registration.
+    trust : bool, default False
+        Load a version that this workspace did not register.
 
     Returns
     -------
@@ -33,14 +35,16 @@ def convert(ref: ModelRef, *, data: DataArg | None = None) -> ConversionReport:
         When there are no rows to compare on.
     """
     from nbmlops.conversion import convert as converted
-    from nbmlops.registry import answers
 
     session = current()
     version = session.registry.version(ref)
     stage("loading the model")
-    model = session.registry.load(version.reference)
+    model = session.registry.load(version.reference, trust=trust)
     frame = read_data(data)
-    reference = answers(model, frame) if frame is not None else session.registry.reference(version.reference)
+    if frame is None:
+        reference = session.registry.reference(version.reference)
+    else:
+        reference = session.registry.answered(model, frame, label=version.label)
     if reference is None:
         raise InvalidInput(
             f"{version.reference} was registered without data, so there is nothing to compare on",

@@ -12,7 +12,7 @@ from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion
 from nbmlops.core.references import check_name, nearest
 from nbmlops.core.settings import settings
-from nbmlops.workflows.parameters import EndpointName, ModelRef, Parameter, Reason
+from nbmlops.workflows.parameters import EndpointName, ModelRef, Parameter, Reason, Trust
 from nbmlops.workflows.prepare import Prepared, prepare
 from nbmlops.workflows.session import Session, check_reason, current
 
@@ -39,6 +39,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     port: Port | None = None,
     plan: PlanOnly = False,
     auth: Auth = True,
+    trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
     """Serve a model version behind a local HTTP endpoint.
@@ -63,6 +64,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         Return the plan and change nothing.
     auth : bool, default True
         False opens the endpoint to every user of this machine.
+    trust : bool, default False
+        Serve a version that this workspace did not register.
     reason : str, optional
 
     Returns
@@ -81,7 +84,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     place = _target(session, target)
     version = session.registry.version(ref)
     name = check_name(endpoint or version.name, "endpoint name")
-    prepared = prepare(session, version)
+    prepared = prepare(session, version, trust=trust)
     asked = _resources(session, version, cpu, memory)
     spec = _wanted(place.spec(name), version, prepared, name=name, share=traffic)
     spec = replace(spec, resources=asked or spec.resources, port=port or spec.port, auth=auth)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from nbmlops.core.display import Results, results
 from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.references import ModelReference, nearest
 from nbmlops.workflows.parameters import ModelRef, Parameter, Time, moment
-from nbmlops.workflows.session import current
+from nbmlops.workflows.session import Session, current
 
 if TYPE_CHECKING:
-    from nbmlops.capture import Environment, EnvironmentDiff
+    from nbmlops.capture import Environment, PackageChange
     from nbmlops.journal import Events, History, Snapshot, Verification
 
 EventType = Annotated[str, Parameter("Only events of this type, as in model.registered or 'endpoint.*'.", "TYPE")]
@@ -94,7 +95,7 @@ def environment(
     ref: ModelRef | None = None,
     *,
     diff: Annotated[str, Parameter("Compare with this model version's.", "REF", completes="model")] | None = None,
-) -> Environment | EnvironmentDiff:
+) -> Environment | Results[PackageChange]:
     """Show the environment of this kernel or of a model version, or a difference.
 
     Parameters
@@ -106,15 +107,24 @@ def environment(
 
     Returns
     -------
-    Environment or EnvironmentDiff
-        With ``requirements()`` and ``conda()``; or the packages that differ: name, old and new version.
+    Environment or Results of PackageChange
+        With ``requirements()`` and ``conda()``; or the packages that differ: name, version before and after.
     """
-    from nbmlops.capture import Environment, capture_environment
+    from nbmlops.capture import capture_environment
 
     session = current()
+    shown = _recorded(session, ref) if ref else capture_environment(root=session.workspace.root)
+    if diff is None:
+        return shown
+    columns = {"package": "name", f"in {diff}": "before", f"in {ref or 'this kernel'}": "after"}
+    return results(_recorded(session, diff).diff(shown), columns, empty="Both environments hold the same.")
 
-    def recorded(of: str) -> Environment:
-        return Environment.from_dict(session.registry.captured(of)["environment"])
 
-    shown = recorded(ref) if ref else capture_environment(root=session.workspace.root)
-    return recorded(diff).diff(shown) if diff else shown
+def _recorded(session: Session, ref: str) -> Environment:
+    import msgspec
+
+    from nbmlops.capture import Environment
+
+    return msgspec.convert(
+        session.registry.captured(ref)["environment"], Environment, dec_hook=lambda kind, value: kind(value)
+    )

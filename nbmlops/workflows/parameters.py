@@ -221,3 +221,4 @@ Folder = Annotated[
     Parameter("The folder to write into.", "DIR", completes="path", read=lambda word, names: Path(word).expanduser()),
 ]
 Reason = Annotated[str, Parameter("Why: kept in the journal.", "TEXT")]
+Trust = Annotated[bool, Parameter("Let code be loaded that this workspace did not register: unpickling runs it.")]

@@ -50,13 +50,15 @@ class Prepared:
     replay: Mapping[str, Any]
 
 
-def prepare(session: Session, version: ModelVersion) -> Prepared:
+def prepare(session: Session, version: ModelVersion, *, trust: bool = False) -> Prepared:
     """Return the bundle of `version`, choosing its runtime once and remembering the choice.
 
     Raises
     ------
     InvalidObject
         When the version is plain files, which nothing can score with.
+    Untrusted
+        When loading it would run code that this workspace did not register, and `trust` is false.
     Refused
         When even the model's own runtime answers differently from the fitted object.
     """
@@ -66,18 +68,19 @@ def prepare(session: Session, version: ModelVersion) -> Prepared:
             expected="a model with predict, a function, or an ONNX file",
             hint=f"Get the files back with: %download {version.reference} DIR",
         )
+    session.registry.check_trust(version.reference, trust)
     remembered = _recall(session, version)
     if remembered is not None:
         return remembered
     reference = session.registry.reference(version.reference)
-    prepared = _converted(session, version, reference)
+    prepared = _converted(session, version, reference, trust=trust)
     if not isinstance(prepared, Prepared):
         prepared = _own_runtime(session, version, reference, because=prepared)
     _remember(session, version, prepared)
     return prepared
 
 
-def _converted(session: Session, version: ModelVersion, reference: Reference | None) -> Prepared | str:
+def _converted(session: Session, version: ModelVersion, reference: Reference | None, *, trust: bool) -> Prepared | str:
     """Return the ONNX bundle, or one sentence that says why there is none."""
     if version.kind not in CONVERTIBLE:
         return ""
@@ -88,7 +91,7 @@ def _converted(session: Session, version: ModelVersion, reference: Reference | N
     from nbmlops.packaging import build_bundle
 
     stage("converting to ONNX")
-    model = session.registry.load(version.reference)
+    model = session.registry.load(version.reference, trust=trust)
     report = convert(model, session.registry.signature(version.reference), reference)
     if report.onnx is None:
         return report.reason
@@ -153,10 +156,12 @@ def _recall(session: Session, version: ModelVersion) -> Prepared | None:
     place = _place(session, version)
     try:
         facts = json.loads(place.read_text())
-        bundle = verify(session.workspace.bundles / facts["bundle"].removeprefix(digests.PREFIX))
+        folder = session.workspace.bundles / facts["bundle"].removeprefix(digests.PREFIX)
     except (FileNotFoundError, ValueError, KeyError):
         return None  # never chosen, or half a file: choose again
-    return Prepared(bundle, facts["why"], facts["replay"])
+    if not folder.is_dir():
+        return None  # the bundle was cleared away: build it again
+    return Prepared(verify(folder), facts["why"], facts["replay"])
 
 
 def _remember(session: Session, version: ModelVersion, prepared: Prepared) -> None:

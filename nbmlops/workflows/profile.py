@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.progress import stage
-from nbmlops.workflows.parameters import DataArg, ModelRef, Parameter, read_data
+from nbmlops.workflows.parameters import DataArg, ModelRef, Parameter, Trust, read_data
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.session import current
 
@@ -17,7 +17,9 @@ Seconds = Annotated[float, Parameter("How long to load the server at each level.
 LONGEST = 300.0
 
 
-def profile(ref: ModelRef, *, data: DataArg | None = None, seconds: Seconds = 2.0) -> ProfileReport:
+def profile(
+    ref: ModelRef, *, data: DataArg | None = None, seconds: Seconds = 2.0, trust: Trust = False
+) -> ProfileReport:
     """Measure the real server with your rows, and recommend its size.
 
     The server that a deploy would start is started from the version's bundle, loaded at 1, 8 and 32 connections and
@@ -30,6 +32,8 @@ def profile(ref: ModelRef, *, data: DataArg | None = None, seconds: Seconds = 2.
         Rows to send, one a request, in turn; by default the sample that was kept at registration.
     seconds : float, default 2
         Time for each level.
+    trust : bool, default False
+        Serve a version that this workspace did not register.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def profile(ref: ModelRef, *, data: DataArg | None = None, seconds: Seconds = 2.
         rows = reference.inputs
     about = {"name": version.name, "version": version.version}
     with session.journal.operation("model.profiled", f"model/{version.reference}", about) as operation:
-        prepared = prepare(session, version)
+        prepared = prepare(session, version, trust=trust)
         stage("loading the server at 1, 8 and 32 connections")
         report = measured(prepared.bundle, rows, seconds=seconds)
         operation.done(**about, bundle=prepared.bundle.digest, report=report.to_dict())

@@ -7,12 +7,11 @@ from typing import Annotated
 from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion
 from nbmlops.core.references import check_name
-from nbmlops.workflows.parameters import Assets, DataArg, Obj, Parameter, Reason, Tags, pairs, read_data
+from nbmlops.workflows.parameters import Assets, DataArg, Obj, Parameter, Reason, Tags, Trust, pairs, read_data
 from nbmlops.workflows.session import check_reason, current
 
 Name = Annotated[str, Parameter("Name of the model; the same name again makes the next version.", "NAME")]
 Label = Annotated[str, Parameter("The label's column in DATA; the other columns are the model's inputs.", "COLUMN")]
-Trust = Annotated[bool, Parameter("Let a pickle that this workspace did not register be loaded: it runs code.")]
 
 
 def register_model(

@@ -1,0 +1,65 @@
+"""A small world for the verbs: rows, a model that converts, one that does not, and a session on an empty workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from nbmlops.core.workspace import Workspace
+from nbmlops.workflows.session import Session, current
+
+NUMBERS = ["hour", "distance"]
+
+
+@pytest.fixture(scope="package")
+def rows() -> pd.DataFrame:
+    """Flights with a label that depends on the hour and the carrier."""
+    rng = np.random.default_rng(7)
+    frame = pd.DataFrame(
+        {
+            "hour": rng.integers(0, 24, 400),
+            "distance": rng.integers(80, 3000, 400).astype(float),
+            "carrier": rng.choice(["AA", "DL", "UA"], 400),
+        }
+    )
+    frame.loc[::23, "distance"] = np.nan
+    frame["late"] = ((frame.hour + 3 * (frame.carrier == "UA") + rng.normal(0, 3, 400)) > 15).astype(int)
+    return frame
+
+
+def fitted(rows: pd.DataFrame, last: object) -> Pipeline:
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), (SimpleImputer(), NUMBERS)
+    )
+    return make_pipeline(columns, last).fit(rows.drop(columns="late"), rows.late)
+
+
+@pytest.fixture(scope="package")
+def converting(rows: pd.DataFrame) -> Pipeline:
+    """A pipeline that ONNX Runtime answers for equally."""
+    return fitted(rows, LogisticRegression(C=0.01, max_iter=2000))
+
+
+@pytest.fixture(scope="package")
+def stubborn(rows: pd.DataFrame) -> Pipeline:
+    """A pipeline that does not convert."""
+    return fitted(rows, HistGradientBoostingClassifier(max_iter=5))
+
+
+@pytest.fixture
+def session(workspace: Workspace) -> Iterator[Session]:
+    """The session of an empty workspace; whatever a test deployed is taken down."""
+    from nbmlops.workflows.operate import down
+
+    opened = current()
+    yield opened
+    down()
