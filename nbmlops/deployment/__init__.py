@@ -6,15 +6,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbmlops.deployment.handle import Endpoint as Endpoint
+    from nbmlops.deployment.listing import endpoint as endpoint
+    from nbmlops.deployment.listing import endpoints as endpoints
     from nbmlops.deployment.local import LocalTarget as LocalTarget
+    from nbmlops.deployment.operate import Stopped as Stopped
+    from nbmlops.deployment.operate import down as down
+    from nbmlops.deployment.operate import rollback as rollback
+    from nbmlops.deployment.operate import set_traffic as set_traffic
+    from nbmlops.deployment.operate import undeploy as undeploy
     from nbmlops.deployment.plan import Change as Change
     from nbmlops.deployment.plan import DeploymentPlan as DeploymentPlan
+    from nbmlops.deployment.replays import Replay as Replay
+    from nbmlops.deployment.replays import replay as replay
     from nbmlops.deployment.spec import ArmSpec as ArmSpec
     from nbmlops.deployment.spec import EndpointSpec as EndpointSpec
     from nbmlops.deployment.spec import Limits as Limits
     from nbmlops.deployment.spec import Resources as Resources
     from nbmlops.deployment.target import EndpointStatus as EndpointStatus
     from nbmlops.deployment.target import Target as Target
+    from nbmlops.deployment.target import target_of as target_of
     from nbmlops.deployment.target import targets as targets
     from nbmlops.deployment.trials import Trial as Trial
     from nbmlops.deployment.trials import trial as trial
@@ -24,15 +35,26 @@ _HOMES = {
     "ArmSpec": "spec",
     "Change": "plan",
     "DeploymentPlan": "plan",
+    "Endpoint": "handle",
     "EndpointSpec": "spec",
     "EndpointStatus": "target",
     "Limits": "spec",
     "LocalTarget": "local",
+    "Replay": "replays",
     "Resources": "spec",
+    "Stopped": "operate",
     "Target": "target",
     "Trial": "trials",
+    "down": "operate",
+    "endpoint": "listing",
+    "endpoints": "listing",
+    "replay": "replays",
+    "rollback": "operate",
+    "set_traffic": "operate",
+    "target_of": "target",
     "targets": "target",
     "trial": "trials",
+    "undeploy": "operate",
 }
 __all__ = sorted(_HOMES)
 

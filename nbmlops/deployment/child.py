@@ -85,7 +85,8 @@ class Child:
         try:
             ready = await asyncio.wait_for(child._answer(), timeout)
             if not ready.get("ready"):
-                raise child.failure(str(ready.get("error", "it said that it is not ready")), code="load_failed")
+                message = str(ready.get("error", "it said that it is not ready"))
+                raise child.failure(message, code=str(ready.get("code", "load_failed")))
         except TimeoutError:
             await child.kill()
             raise child.failure(f"it was not ready within {timeout:g} s", code="start_timeout") from None

@@ -20,6 +20,7 @@ from nbmlops.deployment.processes import Post
 from nbmlops.deployment.spec import EndpointSpec
 
 MIB = 1024 * 1024
+RETIRING_PAUSE = 0.05  # seconds between looks at whether swapped out arms are done
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Fleet:
         self._tell = tell
         self._counter = 0
         self._change = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def configure(self, spec: EndpointSpec) -> None:
         """Bring the endpoint to `spec`: start what is missing, swap, then let go what is no longer needed.
@@ -108,7 +110,7 @@ class Fleet:
             self._enlist(fresh)
         for post in gone:
             self.health.forget(post.name)
-        self._spawn(self._let_go(gone))
+        _spawn(self._let_go(gone), self._leaving)
 
     async def replace(self, post: Post, because: str) -> None:
         """Put a new process in the place of one that serves, and let that one finish."""
@@ -118,7 +120,7 @@ class Fleet:
                 return
             await self._fill(post, self.spec)
         self._tell(Notice("endpoint.restarted", because))
-        self._spawn(self._let_go({post: old}))
+        _spawn(self._let_go({post: old}), self._leaving)
 
     async def watch_memory(self) -> None:
         """Replace every process whose resident memory passed the soft limit; one that needs more at rest is told of."""
@@ -141,7 +143,7 @@ class Fleet:
         for post, member in list(self.members.items()):
             if post.is_scorer and member.child.running:
                 with suppress(ChildFailed):
-                    found[post] = await member.child.ask({"op": "stats"}, patience)
+                    found[post] = (await member.child.ask({"op": "stats"}, patience))["stats"]
         return found
 
     def serving(self) -> bool:
@@ -158,9 +160,9 @@ class Fleet:
             leaving, self.members = self.members, {}
         await self._let_go({post: member for post, member in leaving.items() if post.is_scorer})
         await self._let_go({post: member for post, member in leaving.items() if not post.is_scorer})
-        for task in self._tasks:
+        for task in self._watchers:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._watchers, *self._leaving, return_exceptions=True)
 
     def _runs(self, post: Post) -> bool:
         member = self.members.get(post)
@@ -249,7 +251,7 @@ class Fleet:
             self.members[post] = member
             for notice in self.health.started(post.name, time.monotonic()):
                 self._tell(notice)
-            self._spawn(self._watch(post, member))
+            _spawn(self._watch(post, member), self._watchers)
 
     async def _watch(self, post: Post, member: Member) -> None:
         """Wait for the end of a process and, where it was an accident, bring it back."""
@@ -278,13 +280,24 @@ class Fleet:
         """Let processes finish what is in flight, end them and remove their sockets."""
         for member in leaving.values():
             member.child.retired = True
+        if any(not post.is_scorer for post in leaving):
+            await self._retire_arms()
         grace = GRACE + (self.spec.limits.timeout_s if self.spec else 0.0)
         await asyncio.gather(*(member.child.stop(grace) for member in leaving.values()))
         for member in leaving.values():
             if member.socket is not None:
                 member.socket.unlink(missing_ok=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _retire_arms(self) -> None:
+        """Wait until no scorer has requests in flight on arms that were swapped out: these still need their workers."""
+        deadline = time.monotonic() + GRACE + (self.spec.limits.timeout_s if self.spec else 0.0)
+        while time.monotonic() < deadline:
+            if not any(figures["retiring"] for figures in (await self.stats()).values()):
+                return
+            await asyncio.sleep(RETIRING_PAUSE)
+
+
+def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

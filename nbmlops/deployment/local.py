@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from nbmlops.core.errors import Corrupt, EndpointError, NbmlopsError, NotFound, Refused
-from nbmlops.core.references import check_name, nearest
+from nbmlops.core.errors import Corrupt, EndpointError, NbmlopsError, Refused
+from nbmlops.core.references import check_name
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import launch
@@ -20,7 +20,7 @@ from nbmlops.deployment.folder import RunFolder, write_json
 from nbmlops.deployment.plan import DeploymentPlan, make_plan, plan_digest
 from nbmlops.deployment.processes import manifest
 from nbmlops.deployment.spec import EndpointSpec, decode, encode
-from nbmlops.deployment.target import EndpointStatus
+from nbmlops.deployment.target import EndpointStatus, unknown
 from nbmlops.journal import Journal
 from nbmlops.packaging import verify
 
@@ -173,12 +173,7 @@ class LocalTarget:
     def _existing(self, name: str) -> RunFolder:
         folder = self._folder(name)
         if not folder.spec.exists():
-            known = self.names()
-            raise NotFound(
-                f"no endpoint is named {name!r}",
-                expected=f"one of {', '.join(known)}" if known else None,
-                hint=nearest(name, known) or ("%endpoints lists them." if known else "%deploy REF starts one."),
-            )
+            raise unknown(name, self.names())
         return folder
 
     @contextmanager

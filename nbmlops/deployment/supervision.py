@@ -80,7 +80,7 @@ class Supervisor:
         self._fleet = Fleet(ground, self._recorder.tell)
         self._control: asyncio.Server | None = None
         self._control_path = Path(f"{launch.sockets}.c")
-        self._requests: dict[int, int] = {}  # by a scorer's pid, so that a restart does not lose the count
+        self._requests: dict[tuple[int, str], int] = {}  # by scorer's pid and arm: these go, the count stays
         self._started = time.time()
         self._last_request = time.monotonic()
         self._ending = asyncio.Event()
@@ -175,11 +175,12 @@ class Supervisor:
         return None
 
     async def _count(self) -> None:
-        before = sum(self._requests.values())
         for post, figures in (await self._fleet.stats()).items():
-            self._requests[self._fleet.members[post].child.pid] = int(figures.get("requests", 0))
-        if sum(self._requests.values()) != before:
-            self._last_request = time.monotonic()
+            self._last_request = max(self._last_request, time.monotonic() - figures["idle_s"])
+            member = self._fleet.members.get(post)
+            pid = member.child.pid if member else 0
+            for arm, of_arm in figures["arms"].items():
+                self._requests[pid, arm] = of_arm["requests"]
 
     def _read_parent(self) -> None:
         if not os.read(0, 4096):

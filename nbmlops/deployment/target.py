@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, runtime_checkable
 
+from nbmlops.core.errors import NotFound
 from nbmlops.core.records import Record
+from nbmlops.core.references import nearest
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment.plan import DeploymentPlan
 from nbmlops.deployment.spec import ArmSpec, EndpointSpec
@@ -112,5 +116,35 @@ def targets(workspace: Workspace, journal: Journal) -> dict[str, Target]:
     """
     from nbmlops.deployment.local import LocalTarget
 
-    found: dict[str, Target] = {point.name: point.load()(workspace, journal) for point in entry_points(group=GROUP)}
-    return {"local": LocalTarget(workspace, journal)} | found
+    made: list[Target] = [LocalTarget(workspace, journal)]
+    made += [point.load()(workspace, journal) for point in _installed()]
+    return {target.name: target for target in made}
+
+
+def target_of(workspace: Workspace, journal: Journal, name: str) -> Target:
+    """Return one target by its name.
+
+    Raises
+    ------
+    NotFound
+        With the names of those that are installed.
+    """
+    known = targets(workspace, journal)
+    if name not in known:
+        raise NotFound(f"no target is named {name!r}", expected=f"one of {', '.join(known)}", hint=nearest(name, known))
+    return known[name]
+
+
+def unknown(name: str, known: Iterable[str]) -> NotFound:
+    """Return the error for an endpoint that is not there."""
+    known = list(known)
+    return NotFound(
+        f"no endpoint is named {name!r}",
+        expected=f"one of {', '.join(known)}" if known else None,
+        hint=nearest(name, known) or ("%endpoints lists them." if known else "%deploy REF starts one."),
+    )
+
+
+@lru_cache(maxsize=1)
+def _installed() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))

@@ -1,0 +1,92 @@
+"""The HTTP client of an endpoint: scores rows, and turns what the server refuses into errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from nbmlops.core.errors import EndpointError, ScoringError
+from nbmlops.core.settings import settings
+from nbmlops.deployment.encoding import Output, answer_of, requests_of
+
+if TYPE_CHECKING:
+    import requests
+
+RETRIES = 2  # scoring changes nothing, so what a restart cut off may be sent again
+MARGIN = 10.0  # seconds beyond the server's own limit, so that it is the one to give up
+CLIENT_ERRORS = 400
+
+
+def score(
+    url: str,
+    headers: Mapping[str, str],
+    data: Any,
+    *,
+    names: Sequence[str] | None = None,
+    output: Output | None = None,
+) -> Any:
+    """Send rows to ``url/invocations`` and return the answers as the model's ``predict`` would give them.
+
+    See :func:`nbmlops.deployment.encoding.requests_of` for `data`, `names` and `output`.
+
+    Raises
+    ------
+    ScoringError
+        The server refused the rows, or the model raised.
+    EndpointError
+        Nothing answers at `url`.
+    """
+    parts = [_post(url, headers, body) for body in requests_of(data, names, output)]
+    return answer_of(parts, output)
+
+
+def _post(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    import requests
+
+    timeout = settings().request_timeout + MARGIN
+    try:
+        response = session().post(
+            f"{url}/invocations", data=body, headers={"content-type": "application/json", **headers}, timeout=timeout
+        )
+    except requests.RequestException as error:
+        raise EndpointError(
+            f"no answer from {url} ({type(error).__name__})",
+            hint="Look at the endpoint's status and logs; restart it if it is down.",
+        ) from error
+    if response.status_code >= CLIENT_ERRORS:
+        raise refusal(response)
+    answer = response.json()
+    assert isinstance(answer, dict)
+    return answer
+
+
+def refusal(response: requests.Response) -> ScoringError:
+    """Return an error answer of the server as an exception, with its message, field and expectation."""
+    error: dict[str, Any] = {}
+    if response.headers.get("content-type", "").startswith("application/json"):
+        error = response.json().get("error") or {}
+    message = str(error.get("message") or f"the endpoint answered {response.status_code} {response.reason}")
+    prediction = response.headers.get("x-prediction-id")
+    server_fault = response.status_code >= 500
+    return ScoringError(
+        message,
+        status=response.status_code,
+        code=str(error.get("code") or "http_error"),
+        expected=error.get("expected"),
+        hint=f"The traceback is in the endpoint's logs (prediction {prediction})." if server_fault else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def session() -> requests.Session:
+    """Return the connection pool of this process; it asks no proxy, since endpoints are on this machine."""
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    made = requests.Session()
+    made.trust_env = False
+    retry = Retry(total=RETRIES, status=0, backoff_factor=0.1, allowed_methods=None)
+    made.mount("http://", HTTPAdapter(max_retries=retry))
+    return made

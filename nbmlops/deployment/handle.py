@@ -1,0 +1,196 @@
+"""The endpoint as a person holds it: a name that looks up everything else when it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbmlops.core.display import Card, Html, Shown, code, link
+from nbmlops.core.errors import EndpointError, InvalidInput, NotFound
+from nbmlops.core.records import Record, health_badge, plain
+from nbmlops.core.workspace import Workspace
+from nbmlops.deployment import client, operate
+from nbmlops.deployment.encoding import Output
+from nbmlops.deployment.plan import main_arm
+from nbmlops.deployment.processes import manifest
+from nbmlops.deployment.spec import ArmSpec, EndpointSpec, format_traffic
+from nbmlops.deployment.target import EndpointStatus, Target, target_of
+from nbmlops.journal import Journal
+
+VERSION_HEADER = "x-nbmlops-version"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Endpoint(Record, Shown):
+    """A running (or stopped) endpoint. What it says of itself is asked anew each time.
+
+    Attributes
+    ----------
+    name : str
+    target : str
+        Where it runs.
+    """
+
+    name: str
+    target: str
+    workspace: Workspace = field(repr=False)
+    journal: Journal = field(repr=False, compare=False)
+
+    @property
+    def url(self) -> str:
+        """Its address; requests go to ``url + "/invocations"``."""
+        return self.live().url
+
+    @property
+    def model(self) -> str:
+        """Name of the model that it serves."""
+        return self._spec().model
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that a request needs: the bearer token, read from its file."""
+        token = self._target.token(self.name)
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    @property
+    def status(self) -> str:
+        """``healthy``, ``degraded`` or ``down``, as of now."""
+        return self.live().health
+
+    @property
+    def traffic(self) -> dict[str, float]:
+        """Version -> percent, of the versions that get any."""
+        return self.live().traffic
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Versions that are loaded, those without traffic included."""
+        return tuple(arm.version for arm in self.live().arms)
+
+    def live(self) -> EndpointStatus:
+        """Return everything that is known of its state, as of now."""
+        return operate.live(self._target, self.name)
+
+    def predict(self, data: Any, *, output: Output | None = None, version: str | int | None = None) -> Any:
+        """Score rows over HTTP, as any client would.
+
+        Parameters
+        ----------
+        data : DataFrame, array, list of dicts, list of rows or dict of columns
+            Of shape (n_rows, n_columns).
+        output : {"label", "probabilities", "both"}, optional
+            By default what the model's ``predict`` gives.
+        version : str or int, optional
+            Ask this version whatever the traffic split is.
+
+        Returns
+        -------
+        ndarray or DataFrame
+            See :func:`nbmlops.deployment.encoding.answer_of`.
+
+        Raises
+        ------
+        ScoringError
+            The server refused the rows, with its message and what it expected, or the model raised.
+        EndpointError
+            Nothing answers.
+        """
+        headers = self.headers
+        if version is not None:
+            headers[VERSION_HEADER] = str(version)
+        live = self.live()
+        if live.health == "down":
+            raise EndpointError(f"endpoint {self.name!r} is down: {live.because}", hint="Restart it with .restart().")
+        return client.score(live.url, headers, data, names=self._columns(version), output=output)
+
+    def set_traffic(self, traffic: dict[str, float], *, reason: str | None = None) -> Endpoint:
+        """Divide the traffic between loaded versions, in percent: ``{"1": 90, "2": 10}``."""
+        operate.set_traffic(self.workspace, self.journal, self.name, traffic, reason=reason)
+        return self
+
+    def rollback(self, *, reason: str | None = None) -> Endpoint:
+        """Go back to the traffic before the last change."""
+        operate.rollback(self.workspace, self.journal, self.name, reason=reason)
+        return self
+
+    def restart(self) -> Endpoint:
+        """Bring it back as it was, at the same address."""
+        self._target.restart(self.name)
+        return self
+
+    def logs(self, lines: int = 50) -> str:
+        """Return the last lines of its logs."""
+        return self._target.logs(self.name, lines)
+
+    def delete(self, *, reason: str | None = None) -> None:
+        """Stop it and remove it."""
+        operate.undeploy(self.workspace, self.journal, self.name, reason=reason)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-ready data, as of now and without the token."""
+        live = self.live()
+        facts = {"name": self.name, "target": self.target, "url": live.url, "status": live.health}
+        arms = {"traffic": live.traffic, "versions": [arm.version for arm in live.arms]}
+        data: dict[str, Any] = plain(facts | {"model": _model(live)} | arms | {"because": live.because})
+        return data
+
+    @property
+    def _target(self) -> Target:
+        return target_of(self.workspace, self.journal, self.target)
+
+    def _spec(self) -> EndpointSpec:
+        spec = self._target.spec(self.name)
+        if spec is None:
+            raise NotFound(f"endpoint {self.name!r} is gone", hint="%endpoints lists those that are there.")
+        return spec
+
+    def _columns(self, version: str | int | None) -> list[str] | None:
+        """Return the columns that the asked version takes, None where it takes an array or anything."""
+        spec = self._spec()
+        arm: ArmSpec | None = main_arm(spec) if version is None else spec.arm(str(version))
+        if arm is None:
+            known = ", ".join(one.version for one in spec.arms)
+            raise InvalidInput(f"version {version} is not at endpoint {self.name!r}", expected=f"one of {known}")
+        inputs = (manifest(arm.bundle).get("signature") or {}).get("inputs")
+        return [column["name"] for column in inputs] if isinstance(inputs, list) else None
+
+    def _show_(self) -> Card:
+        live = self.live()
+        fields = {
+            "health": health_badge(live.health),
+            "why": live.because,
+            "model": _model(live),
+            "traffic": split_bar(live.traffic),
+            "kept warm": ", ".join(arm.version for arm in live.arms if arm.weight == 0),
+            "runtime": ", ".join(f"v{arm.version} {arm.runtime}" for arm in live.arms),
+            "target": self.target,
+            "url": link(f"{live.url}/ping", live.url),
+            "memory": f"{live.rss / MIB:.0f} MiB in {len(live.pids) + 1} processes" if live.pids else "",
+            "requests": f"{live.requests:,}" if live.pids else "",
+        }
+        return Card(title=f"Endpoint {self.name}", fields=fields, note=self._curl(live))
+
+    def _curl(self, live: EndpointStatus) -> Html | str:
+        """Return a line for a shell; the token is read from its file there and never shown."""
+        if live.health == "down":
+            return ".restart() brings it back as it was."
+        token = operate.token_file(self._target, self.name)
+        header = f"-H \"Authorization: Bearer $(cat '{token}')\" " if token else ""
+        line = f"curl {header}-H 'Content-Type: application/json' -d @rows.json {live.url}/invocations"
+        return code(line)
+
+
+def _model(live: EndpointStatus) -> str:
+    return live.arms[0].model if live.arms else ""
+
+
+def split_bar(traffic: dict[str, float]) -> Html:
+    """Return the traffic as a bar of shares with their numbers, and as ``1=90 2=10``."""
+    shades = ("#3b8bd0", "#c77d0a", "#2a9d5c", "#8a8a8a")
+    parts = "".join(
+        f'<span style="display:inline-block;box-sizing:border-box;width:{share:g}%;background:{shades[place % 4]};'
+        f'color:#fff;padding:0 .3em;overflow:hidden;white-space:nowrap">{version}: {share:g} %</span>'
+        for place, (version, share) in enumerate(traffic.items())
+    )
+    return Html(f'<div style="width:16em;display:flex">{parts}</div>', format_traffic(traffic))
