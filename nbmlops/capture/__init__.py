@@ -1,6 +1,6 @@
 """What a model came from: environment, machine, git, notebook and data, taken from the live kernel."""
 
-from nbmlops.capture.environment import Environment, Package, PackageChange, capture_environment
+from nbmlops.capture.environment import Environment, Package, PackageChange, capture_environment, environment_id
 from nbmlops.capture.fingerprint import ColumnSchema, Fingerprint, fingerprint
 from nbmlops.capture.git import GitState, capture_git
 from nbmlops.capture.machine import Machine, capture_machine
@@ -26,6 +26,7 @@ __all__ = [
     "capture_git",
     "capture_machine",
     "capture_notebook",
+    "environment_id",
     "fingerprint",
     "unwatch",
     "watch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def capture_environment(*objects: Any, root: Path | None = None) -> Environment:
     kernel = index.closure(index.owners(list(sys.modules)) | model | set(_LATER))
     packages = tuple(_package(index.by_name[name], name in model) for name in sorted(kernel))
     python = ".".join(platform.python_version_tuple()[:2])
-    return Environment(_id(python, packages), python, platform.python_version(), packages, local.modules)
+    return Environment(environment_id(python, packages), python, platform.python_version(), packages, local.modules)
 
 
 def _package(distribution: distributions.Distribution, needed: bool) -> Package:
@@ -159,7 +160,8 @@ def _package(distribution: distributions.Distribution, needed: bool) -> Package:
     return Package(distribution.name, distribution.version, origin, url, commit, scope)
 
 
-def _id(python: str, packages: tuple[Package, ...]) -> str:
+def environment_id(python: str, packages: Iterable[Package]) -> str:
+    """Return the digest of a Python minor version and some pins, whatever their order."""
     pins = sorted(
         f"{distributions.canonical(one.name)}=={one.version}{one.commit and '@' + one.commit}" for one in packages
     )
