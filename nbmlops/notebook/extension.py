@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from nbmlops.capture import notebook
+from nbmlops.capture import unwatch, watch
 from nbmlops.notebook.completion import matcher
 from nbmlops.notebook.config import NbMLOps, SettingsTraits
 from nbmlops.notebook.errors import forget_short_form
@@ -38,13 +38,12 @@ def load(shell: Any) -> None:
     shell.configurables.append(extension.config)
     shell.Completer.custom_matchers.append(extension.matcher)
     shell.events.register("pre_run_cell", forget_short_form)
-    if hasattr(notebook, "watch"):
-        notebook.watch(shell)
+    watch(shell)
     _loaded[shell] = extension
 
 
 def unload(shell: Any) -> None:
-    """Take away what `load` gave; the recorder of executed cells stays, since what ran has run."""
+    """Take away what `load` gave."""
     extension = _loaded.pop(shell, None)
     if extension is None:
         return
@@ -55,3 +54,4 @@ def unload(shell: Any) -> None:
     shell.configurables.remove(extension.config)
     shell.Completer.custom_matchers.remove(extension.matcher)
     shell.events.unregister("pre_run_cell", forget_short_form)
+    unwatch(shell)
