@@ -14,10 +14,12 @@ import uuid_utils
 from . import __version__
 from .arms import Arm
 from .configuration import Limits, ServingConfig
+from .docs import page
 from .documents import media_type
 from .errors import ModelFailed, RequestError, WorkerUnavailable
 from .faults import FaultLog
 from .metrics import CONTENT_TYPE, ServerMetrics
+from .openapi import describe
 from .router import Router
 
 Scope = MutableMapping[str, Any]
@@ -58,6 +60,8 @@ class Application:
             "/health": ("GET", self._health),
             "/version": ("GET", self._version),
             "/metrics": ("GET", self._metrics),
+            "/openapi.json": ("GET", self._openapi),
+            "/docs": ("GET", self._docs),
         }
 
     def configure(self, config: ServingConfig, router: Router) -> None:
@@ -181,6 +185,18 @@ class Application:
         arms = [arm.description() for arm in self.router.arms.values()] if self.router else []
         endpoint = self.config.endpoint if self.config else None
         return 200, JSON, msgspec.json.encode({"server": __version__, "endpoint": endpoint, "arms": arms})
+
+    def _document(self) -> dict[str, Any]:
+        if self.router is None or self.config is None:
+            raise RequestError(503, "not_configured", "the server has no model yet", expected="another try in a second")
+        arms = [(arm.config.name, arm.bundle, arm.outputs) for arm in self.router.arms.values()]
+        return describe(self.config.endpoint, arms, authenticated=self._secret is not None)
+
+    def _openapi(self) -> tuple[int, bytes, bytes]:
+        return 200, JSON, msgspec.json.encode(self._document())
+
+    def _docs(self) -> tuple[int, bytes, bytes]:
+        return 200, b"text/html; charset=utf-8", page(self._document()).encode()
 
     def _metrics(self) -> tuple[int, bytes, bytes]:
         return 200, CONTENT_TYPE.encode(), self.metrics.text()

@@ -25,7 +25,9 @@ Array = NDArray[Any]
 _INT32 = (-(2**31), 2**31 - 1)
 _INT64 = (-(2**63), 2**63 - 1)
 _FLOAT32 = float(np.finfo(np.float32).max)
-_MOMENT = re.compile(r"(\d{4})-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?", re.ASCII)
+_MOMENT = re.compile(
+    r"((\d{4})-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?)(?:(Z)|([+-])(\d{2}):?(\d{2}))?", re.ASCII
+)
 
 EXPECTED = {
     "boolean": "true or false",
@@ -35,7 +37,7 @@ EXPECTED = {
     "double": "a finite number",
     "string": "a string",
     "binary": "a base64 string",
-    "datetime": "an ISO 8601 date-time without a zone, from 1678 to 2261",
+    "datetime": "an ISO 8601 date-time from 1678 to 2261, taken as UTC",
 }
 _JSON_TYPES: dict[str, Any] = {
     "boolean": bool,
@@ -107,12 +109,19 @@ def _text(value: Any) -> str:
 
 def _moment(value: Any) -> np.datetime64:
     match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not 1678 <= int(match.group(1)) <= 2261:
+    if match is None:
+        raise _Unfit
+    text, year, _, sign, hours, minutes = match.groups()
+    if not 1678 <= int(year) <= 2261 or (sign and (int(hours) > 23 or int(minutes) > 59)):
         raise _Unfit
     try:
-        return np.datetime64(value, "ns")
+        moment = np.datetime64(text, "ns")
     except ValueError:
         raise _Unfit from None
+    if not sign:
+        return moment
+    offset = np.timedelta64(int(sign + "1") * (60 * int(hours) + int(minutes)), "m")
+    return moment - offset
 
 
 def _bytes(value: Any) -> bytes:

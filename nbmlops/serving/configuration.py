@@ -45,6 +45,7 @@ class ServingConfig(msgspec.Struct, frozen=True):
     ----------
     token : str, optional
         The bearer token; None leaves the endpoint open.
+    limits : Limits
     error_log : str, optional
         The file for tracebacks; None writes them to stderr.
     """

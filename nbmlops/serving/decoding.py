@@ -8,10 +8,7 @@ or names the field that is wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
-
-import msgspec
-from msgspec import UNSET, UnsetType
+from typing import Any, Protocol
 
 from .columns import ColumnCodec, kind_of
 from .documents import CSV, ScoringRequest, nearest, parse_csv, parse_json, shown, split_document
@@ -19,8 +16,7 @@ from .errors import RequestError, invalid
 from .inputs import Generic, Rows
 from .signature import Column, Signature
 from .tensors import TensorDecoder
-
-_REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+from .typed import TypedDecoder
 
 
 class Decoder(Protocol):
@@ -48,11 +44,56 @@ class GenericDecoder:
             header, rows = parse_csv(body)
             return ScoringRequest(Generic("csv", {"columns": header, "data": rows}))
         name, data, output = split_document(parse_json(body))
+        if name == "dataframe_split":
+            check_split(data)
+        elif name == "dataframe_records":
+            check_records(data, name)
+        elif not isinstance(data, dict) and not (isinstance(data, list) and data):
+            raise invalid(f"{name} holds {kind_of(data)}", field=name, expected="a list or an object that is not empty")
         return ScoringRequest(Generic(name, data), output)
 
 
-class _Params(msgspec.Struct, forbid_unknown_fields=True):
-    output: Literal["label", "probabilities", "both"] = "label"
+def check_split(data: Any) -> tuple[list[str], list[list[Any]]]:
+    """Return columns and rows of ``dataframe_split``.
+
+    Raises
+    ------
+    RequestError
+        422 when it has no columns and rows, or rows of another length.
+    """
+    if not isinstance(data, dict) or not {"columns", "data"} <= set(data) <= {"columns", "data", "index"}:
+        expected = "an object with columns, data and perhaps index"
+        raise invalid("dataframe_split has another form", field="dataframe_split", expected=expected)
+    columns, rows = data["columns"], data["data"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise invalid("columns is no list of names", field="dataframe_split.columns", expected="the columns' names")
+    if not isinstance(rows, list) or not rows:
+        raise invalid("there are no rows", field="dataframe_split.data", expected="a list of one row or more")
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(columns):
+            found = f"{len(row)} values" if isinstance(row, list) else kind_of(row)
+            field = f"dataframe_split.data[{number}]"
+            raise invalid(f"row {number} is {found}", field=field, expected=f"a list of {len(columns)} values")
+    return columns, rows
+
+
+def check_records(data: Any, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a list of objects.
+
+    Raises
+    ------
+    RequestError
+        422 when it is none, or empty.
+    """
+    if not isinstance(data, list) or not data:
+        raise invalid(f"{name} holds no rows", field=name, expected="a list of one object or more")
+    for number, record in enumerate(data):
+        if not isinstance(record, dict):
+            expected = "an object with the columns as names"
+            if isinstance(record, list):
+                expected += "; rows without names go into dataframe_split, with columns"
+            raise invalid(f"row {number} is {kind_of(record)}", field=f"{name}[{number}]", expected=expected)
+    return data
 
 
 class FrameDecoder:
@@ -68,38 +109,7 @@ class FrameDecoder:
         self.names = tuple(column.name for column in columns)
         self._positions = {name: index for index, name in enumerate(self.names)}
         self._converted = tuple(index for index, codec in enumerate(self.codecs) if codec.converts)
-        # A JSON object may repeat a key, of which every decoder keeps the last: counting colons finds them all.
-        self._colons = sum(1 + name.count(":") for name in self.names)
-        self._fast = msgspec.json.Decoder(self._request_type())
-
-    def _request_type(self) -> Any:
-        row = tuple.__class_getitem__(tuple(codec.json_type for codec in self.codecs))
-        keys = [f"c{index}" for index in range(len(self.names))]
-        rename = dict(zip(keys, self.names, strict=True))
-        record = msgspec.defstruct(
-            "Record", [(key, codec.json_type) for key, codec in zip(keys, self.codecs, strict=True)],
-            rename=rename, forbid_unknown_fields=True, gc=False,
-        )  # fmt: skip
-        wide = msgspec.defstruct(
-            "Columns", [(key, list[codec.json_type]) for key, codec in zip(keys, self.codecs, strict=True)],  # type: ignore[name-defined]
-            rename=rename, forbid_unknown_fields=True,
-        )  # fmt: skip
-        split = msgspec.defstruct(
-            "Split",
-            [("columns", list[str]), ("data", list[row]), ("index", Any, None)],  # type: ignore[valid-type]
-            forbid_unknown_fields=True,
-        )
-        return msgspec.defstruct(
-            "Request",
-            [
-                ("dataframe_split", split | UnsetType, UNSET),
-                ("dataframe_records", list[record] | UnsetType, UNSET),  # type: ignore[valid-type]
-                ("instances", list[record] | UnsetType, UNSET),  # type: ignore[valid-type]
-                ("inputs", wide | list[record] | UnsetType, UNSET),
-                ("params", _Params | None, None),
-            ],
-            forbid_unknown_fields=True,
-        )
+        self._typed = TypedDecoder(self.codecs, self.names)
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:
         """Return the checked rows of a request.
@@ -115,37 +125,16 @@ class FrameDecoder:
 
     def decode_fast(self, body: bytes) -> ScoringRequest | None:
         """Return the request if it has the expected form to the letter, else None."""
-        try:
-            request = self._fast.decode(body)
-        except _REFUSALS:
+        decoded = self._typed.decode(body)
+        if decoded is None or not decoded[0]:
             return None
-        records = self._fast_records(request, body)
-        if not records:
-            return None
+        records, output = decoded
         if self._converted:
             try:
                 records = self._convert(records)
             except RequestError:
                 return None
-        return ScoringRequest(Rows(records), request.params.output if request.params else "label")
-
-    def _fast_records(self, request: Any, body: bytes) -> list[tuple[Any, ...]] | None:
-        given = [name for name in request.__struct_fields__[:4] if getattr(request, name) is not UNSET]
-        if len(given) != 1:
-            return None
-        data = getattr(request, given[0])
-        if given[0] == "dataframe_split":
-            return data.data if tuple(data.columns) == self.names else None
-        count = len(data) if isinstance(data, list) else 1
-        params = 0 if request.params is None else body.count(b'"output"') + 1
-        if body.count(b":") != 1 + count * self._colons + params:
-            return None
-        if isinstance(data, list):
-            return [msgspec.structs.astuple(record) for record in data]
-        columns = msgspec.structs.astuple(data)
-        if len({len(values) for values in columns}) != 1:
-            return None
-        return list(zip(*columns, strict=True))
+        return ScoringRequest(Rows(records), output)
 
     def _convert(self, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         result = []
@@ -168,36 +157,18 @@ class FrameDecoder:
         return ScoringRequest(self._from_records(data, name), output)
 
     def _from_split(self, data: Any) -> Rows:
-        if not isinstance(data, dict) or not {"columns", "data"} <= set(data) <= {"columns", "data", "index"}:
-            expected = "an object with columns, data and perhaps index"
-            raise invalid("dataframe_split has another form", field="dataframe_split", expected=expected)
-        columns, rows = data["columns"], data["data"]
-        if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-            raise invalid("columns is no list of names", field="dataframe_split.columns", expected=self._listed())
-        if not isinstance(rows, list) or not rows:
-            raise invalid("there are no rows", field="dataframe_split.data", expected="a list of one row or more")
-        sources = self._sources(columns)
-        for number, row in enumerate(rows):
-            if not isinstance(row, list) or len(row) != len(columns):
-                found = f"{len(row)} values" if isinstance(row, list) else kind_of(row)
-                field = f"dataframe_split.data[{number}]"
-                raise invalid(f"row {number} is {found}", field=field, expected=f"a list of {len(columns)} values")
-        return self._checked(rows, sources)
+        columns, rows = check_split(data)
+        return self._checked(rows, self._sources(columns))
 
     def _from_records(self, data: Any, name: str) -> Rows:
-        if not isinstance(data, list) or not data:
-            raise invalid(f"{name} holds no rows", field=name, expected="a list of one object or more")
-        for number, record in enumerate(data):
-            if not isinstance(record, dict):
-                expected = "an object with the columns as names" + self._split_hint(record)
-                raise invalid(f"row {number} is {kind_of(record)}", field=f"{name}[{number}]", expected=expected)
-        columns = list(dict.fromkeys(key for record in data for key in record))
+        records = check_records(data, name)
+        columns = list(dict.fromkeys(key for record in records for key in record))
         sources = self._sources(columns)
-        for number, record in enumerate(data):
+        for number, record in enumerate(records):
             for key in columns:
                 if key not in record and not self.codecs[self._positions[key]].column.nullable:
                     raise invalid(f"row {number} lacks column {key!r}", field=key, expected=self._type_of(key))
-        return self._checked([[record.get(key) for key in columns] for record in data], sources)
+        return self._checked([[record.get(key) for key in columns] for record in records], sources)
 
     def _from_columns(self, data: dict[str, Any], name: str) -> Rows:
         sources = self._sources(list(data))
@@ -257,9 +228,6 @@ class FrameDecoder:
     def _listed(self) -> str:
         names = ", ".join(self.names[:30])
         return f"the columns {names}" + (f" and {len(self.names) - 30} more" if len(self.names) > 30 else "")
-
-    def _split_hint(self, record: Any) -> str:
-        return "; send rows without names as dataframe_split, with columns" if isinstance(record, list) else ""
 
 
 def _bare(data: Any) -> bool:

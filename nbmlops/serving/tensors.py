@@ -15,6 +15,7 @@ from .documents import CSV, ScoringRequest, parse_csv, parse_json, split_documen
 from .errors import RequestError, ServingError, invalid
 from .inputs import Tensor
 from .signature import TensorSpec
+from .typed import REFUSALS
 
 
 class TensorDecoder:
@@ -62,7 +63,7 @@ class TensorDecoder:
             return ScoringRequest(self._from_csv(body))
         try:
             document = self._fast.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except REFUSALS:
             document = {}
         if len(document) == 1 and (data := document.get("instances") or document.get("inputs")):
             return ScoringRequest(self._tensor(data))

@@ -11,6 +11,9 @@ import pandas as pd
 from ..inputs import Generic, Table
 from ..signature import Column
 
+# From version 3 on, pandas gives text a dtype of its own; a column of nulls alone would not be taken for text.
+_TEXT = None if pd.Series(["a"]).dtype == object else pd.Series(["a"]).dtype
+
 
 def data_frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
     """Return the table as a DataFrame, made once and in one go.
@@ -25,13 +28,24 @@ def data_frame(table: Table, columns: Sequence[Column]) -> pd.DataFrame:
     dtypes = {array.dtype for array in table.columns}
     if len(dtypes) == 1 and object not in dtypes and not any(column.dtype for column in columns):
         return pd.DataFrame(np.column_stack(table.columns), columns=list(table.names), copy=False)
-    frame = pd.DataFrame(dict(zip(table.names, table.columns, strict=True)), copy=False)
+    values = (_filled(array, column) for array, column in zip(table.columns, columns, strict=True))
+    frame = pd.DataFrame(dict(zip(table.names, values, strict=True)), copy=False)
     for column in columns:
         if column.dtype == "category":
             frame[column.name] = pd.Categorical(frame[column.name], categories=column.categories)
         elif column.dtype and str(frame[column.name].dtype) != column.dtype:
             frame[column.name] = frame[column.name].astype(column.dtype)
     return frame
+
+
+def _filled(array: Any, column: Column) -> Any:
+    """Return an object column with NaN for its nulls, which is what pandas reads from files."""
+    if array.dtype != object or None not in array:
+        return array
+    values = [np.nan if value is None else value for value in array]
+    if column.type == "string" and _TEXT is not None:
+        return pd.array(values, dtype=_TEXT)
+    return np.array(values, dtype=object)
 
 
 def generic_frame(generic: Generic) -> Any:

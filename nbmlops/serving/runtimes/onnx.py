@@ -87,6 +87,8 @@ class OnnxRuntime:
             column = table.columns[indices[0]]
             if column.dtype == object:
                 column = _without_nulls(column, entry, dtype)
+            if column.dtype.kind == "f" and dtype.kind in "iub" and np.isnan(column).any():
+                raise ValueError(f"input {entry.name} of the graph takes no nulls")
             return column.reshape(-1, 1).astype(dtype, copy=False)
         return np.column_stack([table.columns[index] for index in indices]).astype(dtype, copy=False)
 
