@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 import yaml
 
-import nbmlops.serving
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidObject
 from nbmlops.packaging.lock import lock
+from nbmlops.serving import source_files
 
 if TYPE_CHECKING:
     from nbmlops.conversion import OnnxModel
@@ -23,10 +23,20 @@ FORMAT = 1
 
 Source = Path | bytes
 
-# MLflow writes these with every save; in a bundle they would give the same content another digest.
-VOLATILE = ("artifact_path", "model_id", "model_size_bytes", "model_uuid", "prompts", "run_id", "utc_time_created")
-# The reference sample and the input example are the user's data: they stay in the registry.
-WITHHELD = ("nbmlops/", "input_example.json", "serving_input_example.json", "MLmodel")
+# MLflow writes these anew with every save: in a bundle they would give the same content another digest.
+VOLATILE = (
+    "artifact_path",
+    "model_id",
+    "model_size_bytes",
+    "model_uuid",
+    "prompts",
+    "run_id",
+    "saved_input_example_info",
+    "utc_time_created",
+)
+# Not part of what serves: examples are the user's data, MLmodel and assets go in by themselves, and MLflow leaves the
+# last one behind wherever it loads from.
+LEFT_OUT = ("MLmodel", "assets", "input_example.json", "serving_input_example.json", "registered_model_meta")
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,11 @@ def plan(
     model = _converted(onnx) if onnx is not None else _fitted(folder, mlmodel)
     environment = captured.get("environment") or {}
     locked = lock(environment, model.runtime, serialization=model.facts.get("serialization", ""))
-    assets = {f"assets/{path.name}": path for path in sorted((folder / "assets").glob("*"))}
+    assets = _below(folder, "assets", "assets")
     sources: dict[str, Source] = {
         **model.sources,
         **_island(),
-        **{f"{name}": path for name, path in assets.items()},
+        **assets,
         "requirements.lock": locked.text.encode(),
     }
     manifest = {
@@ -87,7 +97,7 @@ def plan(
         "serving_environment_id": locked.id,
         "onnx": None if onnx is None else onnx.interface(),
         "code": list(model.code),
-        "assets": sorted(assets),
+        "assets": sorted({"/".join(name.split("/")[:2]) for name in assets}),
         "files": {name: _digest(source) for name, source in sorted(sources.items())},
     }
     return Contents(manifest=manifest, sources=sources)
@@ -102,41 +112,46 @@ def _converted(onnx: OnnxModel) -> _Model:
 
 
 def _fitted(folder: Path, mlmodel: Mapping[str, Any]) -> _Model:
-    """Serve scikit-learn's pickle without MLflow where the folder holds one, anything else through MLflow."""
+    """Serve ONNX and scikit-learn's files without MLflow, anything else through it."""
     flavors = mlmodel.get("flavors") or {}
-    if "sklearn" in flavors:
-        flavor = flavors["sklearn"]
-        facts: dict[str, Any] = {
-            "path": f"model/{flavor['pickled_model']}",
-            "serialization": flavor.get("serialization_format") or "cloudpickle",
-            "trusted": sorted(flavor.get("skops_trusted_types") or []),
-        }
-        files: dict[str, Source] = {facts["path"]: folder / flavor["pickled_model"]}
-        code = flavor.get("code")
-        return _Model("sklearn", facts, {**files, **_below(folder, code)}, _code(code))
     if "python_function" not in flavors:
         raise InvalidObject(
-            "this version can't be served: it is a registered file or folder, which has no predict",
-            hint="Register the fitted object itself, or use %download to get the files.",
+            "this version can't be served: it has no predict",
+            expected="a model with predict, a function, or an ONNX file",
+            hint="Get its files back with %download.",
         )
-    files = {name: source for name, source in _below(folder).items() if not name.startswith(_withheld())}
-    files["model/MLmodel"] = _steady(mlmodel)
-    return _Model("pyfunc", {"path": "model"}, files, _code(flavors["python_function"].get("code")))
+    if "onnx" in flavors:
+        return _Model("onnx", {"path": f"model/{flavors['onnx']['data']}"}, _model_files(folder))
+    if "sklearn" in flavors:
+        return _estimator(folder, flavors["sklearn"])
+    files = {**_model_files(folder), "model/MLmodel": _steady(mlmodel)}
+    return _Model("pyfunc", {"path": "model"}, files, _code(flavors["python_function"]))
 
 
-def _withheld() -> tuple[str, ...]:
-    return tuple(f"model/{name}" for name in WITHHELD)
+def _estimator(folder: Path, flavor: Mapping[str, Any]) -> _Model:
+    name = flavor["pickled_model"]
+    facts = {
+        "path": f"model/{name}",
+        "serialization": flavor.get("serialization_format") or "cloudpickle",
+        "trusted": sorted(flavor.get("skops_trusted_types") or []),
+    }
+    code = _below(folder, flavor["code"], f"model/{flavor['code']}") if flavor.get("code") else {}
+    return _Model("sklearn", facts, {f"model/{name}": folder / name, **code}, _code(flavor))
 
 
-def _code(folder: str | None) -> tuple[str, ...]:
-    return (f"model/{folder}",) if folder else ()
+def _model_files(folder: Path) -> dict[str, Source]:
+    return {name: path for name, path in _below(folder, "", "model").items() if name.split("/")[1] not in LEFT_OUT}
 
 
-def _below(root: Path, inside: str | None = "") -> dict[str, Source]:
-    if inside is None:
-        return {}
-    files = (path for path in sorted((root / inside).rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
-    return {f"model/{path.relative_to(root).as_posix()}": path for path in files}
+def _code(flavor: Mapping[str, Any]) -> tuple[str, ...]:
+    return (f"model/{flavor['code']}",) if flavor.get("code") else ()
+
+
+def _below(root: Path, inside: str, place: str) -> dict[str, Source]:
+    """Return the files below ``root/inside`` by their paths below `place` in the bundle."""
+    top = root / inside
+    files = (path for path in sorted(top.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+    return {f"{place}/{path.relative_to(top).as_posix()}": path for path in files}
 
 
 def _steady(mlmodel: Mapping[str, Any]) -> bytes:
@@ -149,8 +164,7 @@ def _steady(mlmodel: Mapping[str, Any]) -> bytes:
 
 def _island() -> dict[str, Source]:
     """Return the serving island's source, which a bundle carries so that it runs wherever Python does."""
-    root = Path(nbmlops.serving.__path__[0])
-    return {f"nbmlops_serving/{path.relative_to(root).as_posix()}": path for path in sorted(root.rglob("*.py"))}
+    return {f"nbmlops_serving/{name}": path for name, path in source_files().items()}
 
 
 def _canonical_signature(signature: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-from nbmlops.core import digests
+from nbmlops.capture import Package, environment_id
+from nbmlops.capture.distributions import canonical, installed
 
 SERVER = ("httptools", "msgspec", "numpy", "prometheus-client", "psutil", "uuid-utils", "uvicorn", "uvloop")
 RUNTIMES = {"onnx": ("onnxruntime",), "sklearn": ("scikit-learn", "pandas"), "pyfunc": ("mlflow", "pandas")}
@@ -24,9 +21,9 @@ class Lock:
     Attributes
     ----------
     id : str
-        ``sha256:…`` of the Python minor version and the sorted pins.
+        ``sha256:…`` of the Python minor version and the sorted pins, as `nbmlops.capture.environment_id` makes it.
     text : str
-        In pip's syntax.
+        In pip's syntax, sorted by name.
     """
 
     id: str
@@ -36,8 +33,9 @@ class Lock:
 def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "") -> Lock:
     """Pin what a bundle's server needs.
 
-    A converted model needs the server and ONNX Runtime alone. Any other one needs what was captured with it as well;
-    where the capture and this installation disagree, the capture holds, since the model was fitted with it.
+    A converted model needs the server and ONNX Runtime alone. Any other one needs what its object needed when it was
+    captured as well; where the capture and this installation disagree, the capture holds, for the model was fitted
+    with it.
 
     Parameters
     ----------
@@ -48,39 +46,15 @@ def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "
     serialization : str
         ``skops`` or ``cloudpickle``, where the model's file needs that package to be read.
     """
-    captured = {canonicalize_name(package["name"]): _pin(package) for package in environment.get("packages") or ()}
-    wanted: list[str] = [*SERVER, *RUNTIMES[runtime], *([serialization] if serialization else [])]
-    if runtime != "onnx":
-        wanted += list(captured)
-    pins = {name: f"{name}=={version}" for name, version in _installed_closure(wanted).items()}
-    pins |= {name: pin for name, pin in captured.items() if runtime != "onnx" or name in pins}
+    captured = [Package(**package) for package in environment.get("packages") or ()]
+    needed = {canonical(one.name) for one in captured if one.scope == "model"} if runtime != "onnx" else set()
+    index = installed()
+    closure = index.closure({*SERVER, *RUNTIMES[runtime], *filter(None, [serialization]), *needed}) | needed
+    pins = {canonical(one.name): one for one in captured if canonical(one.name) in closure}
+    for name in closure - pins.keys():
+        here = index.by_name[name]
+        pins[name] = Package(here.name, here.version, *here.origin)
+    packages = [pins[name] for name in sorted(pins)]
     python = environment.get("python") or ".".join(platform.python_version_tuple()[:2])
-    lines = [pins[name] for name in sorted(pins)]
-    return Lock(id=digests.of_json({"python": python, "packages": lines}), text="".join(f"{line}\n" for line in lines))
-
-
-def _pin(package: Mapping[str, Any]) -> str:
-    name = canonicalize_name(package["name"])
-    if package.get("origin") == "vcs" and package.get("url"):
-        return f"{name} @ git+{package['url']}@{package['commit']}"
-    return f"{name}=={package['version']}"
-
-
-def _installed_closure(names: Iterable[str]) -> dict[str, str]:
-    """Return the installed version of each of `names` and of all that they require."""
-    found: dict[str, str] = {}
-    queue = [canonicalize_name(name) for name in names]
-    while queue:
-        name = queue.pop()
-        if name in found:
-            continue
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # pinned by the capture, or not for this platform
-            continue
-        found[name] = distribution.version
-        for text in distribution.requires or ():
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                queue.append(canonicalize_name(requirement.name))
-    return found
+    text = "".join(f"{package.pin}\n" for package in packages)
+    return Lock(id=environment_id(python, packages), text=text)

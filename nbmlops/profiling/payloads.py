@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,25 +31,23 @@ def payloads(rows: Any, signature: Mapping[str, Any]) -> list[bytes]:
     """
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
-    if frame.empty:
+    from nbmlops.deployment.encoding import requests_of
+
+    given = rows.to_frame() if isinstance(rows, pd.Series) else rows
+    if len(given) == 0:
         raise InvalidInput("there are no rows to send", expected="at least one row, as the model takes it")
-    frame = frame.iloc[:: -(-len(frame) // MOST_ROWS)]
     inputs = signature.get("inputs")
-    if isinstance(inputs, Mapping):
-        shape = inputs["tensor"]["shape"][1:]
-        return [_encode({"instances": [row.reshape(shape).tolist()]}) for row in frame.to_numpy()]
-    if isinstance(inputs, list):
-        frame = _wanted(frame, [column["name"] for column in inputs])
-    split = json.loads(frame.to_json(orient="split", date_format="iso", double_precision=15))
-    return [_encode({"dataframe_split": {"columns": split["columns"], "data": [row]}}) for row in split["data"]]
+    if isinstance(inputs, list) and isinstance(given, pd.DataFrame):
+        given = _wanted(given, [column["name"] for column in inputs])
+    given = given[:: -(-len(given) // MOST_ROWS)]
+    return [next(requests_of(given[place : place + 1])) for place in range(len(given))]
 
 
 def _wanted(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     missing = [name for name in names if name not in frame]
     if missing and len(names) == len(frame.columns) == 1:
-        return frame.set_axis(names, axis=1)  # a nameless Series of texts
+        return frame.set_axis(names, axis=1)  # a Series of another name
     if missing:
         raise InvalidInput(
             f"the rows lack the column {missing[0]!r}",
@@ -58,7 +55,3 @@ def _wanted(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
             hint=nearest(missing[0], list(frame.columns)),
         )
     return frame[names]
-
-
-def _encode(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()

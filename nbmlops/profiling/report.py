@@ -140,7 +140,7 @@ class ProfileReport(Record, Shown):
         fields = {
             "served by": f"the {self.runtime} runtime, {self.rows:,} of your rows in turn, {self.seconds:g} s a level",
             "memory": f"{self.idle_rss_mib:.0f} MiB idle, {self.peak_rss_mib:.0f} MiB at most",
-            "recommended": f"{advice.cores:g} cores, {advice.memory_mib} MiB, {advice.workers} worker(s)",
+            "recommended": f"--cpu {advice.cores:g} --memory {advice.memory_mib}, {_count(advice.workers, 'worker')}",
             "because": advice.rule,
         }
         return Card("Profile", fields, (self.table,), "A deploy of this version takes the recommendation by default.")
@@ -150,6 +150,10 @@ class ProfileReport(Record, Shown):
 
         image = picture(png(self.plot()), "Latency and requests per second over the number of connections")
         return self._show_().html + image.html
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _errors(level: Level) -> str:
