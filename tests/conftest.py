@@ -122,6 +122,21 @@ def _own_environment() -> Iterator[None]:
     os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
+@pytest.fixture(scope="session")
+def debian() -> Callable[[str, bool], None]:
+    """Leave a test out where a program that pip can't bring is missing; in CI that is a failure."""
+
+    def need(package: str, found: bool) -> None:
+        if found:
+            return
+        reason = f"{package} is not installed (Debian, Ubuntu: sudo apt install {package})"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return need
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace that every verb finds."""

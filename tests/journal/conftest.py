@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,13 @@ class PostgresServer:
 
     folder: Path
     user: str
+    binaries: Path
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self.folder}", "-c", "fsync=off"]
-        command = [_binaries() / "postgres", "-D", self.folder / "data", *settings]
+        command = [self.binaries / "postgres", "-D", self.folder / "data", *settings]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **_as(self.user))
         deadline = time.monotonic() + PATIENCE
@@ -77,13 +78,12 @@ class PostgresServer:
         return f"postgresql://{self.user}@/{database}?host={self.folder}"
 
 
-def _binaries() -> Path:
+def _binaries() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if found:
         return found[-1].parent
     on_path = shutil.which("initdb")
-    assert on_path, "PostgreSQL is not installed: apt-get install postgresql"
-    return Path(on_path).resolve().parent
+    return Path(on_path).resolve().parent if on_path else None
 
 
 def _server_user() -> str:
@@ -99,11 +99,14 @@ def _as(user: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _server() -> Iterator[PostgresServer]:
+def _server(need: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
+    binaries = _binaries()
+    need("postgresql", binaries is not None)
+    assert binaries is not None
     folder, user = Path(tempfile.mkdtemp(prefix="nbpg-")), _server_user()
     shutil.chown(folder, user)
-    server = PostgresServer(folder, user)
-    initdb = [_binaries() / "initdb", "-D", folder / "data", "-U", user, "-A", "trust", "--no-sync", "-E", "UTF8"]
+    server = PostgresServer(folder, user, binaries)
+    initdb = [binaries / "initdb", "-D", folder / "data", "-U", user, "-A", "trust", "--no-sync", "-E", "UTF8"]
     try:
         made = subprocess.run(initdb, capture_output=True, text=True, cwd="/", check=False, **_as(user))
         assert made.returncode == 0, made.stderr
@@ -114,16 +117,16 @@ def _server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres(debian: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
     """One server for all tests; each takes a database of its own."""
-    with _server() as server:
+    with _server(debian) as server:
         yield server
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
+def own_postgres(debian: Callable[[str, bool], None]) -> Iterator[PostgresServer]:
     """A server that this test may do anything to."""
-    with _server() as server:
+    with _server(debian) as server:
         yield server
 
 
