@@ -37,9 +37,7 @@ def rows() -> pd.DataFrame:
 
 
 def fitted(rows: pd.DataFrame, last: object) -> Pipeline:
-    columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), ["carrier"]), (SimpleImputer(), NUMBERS)
-    )
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["carrier"]), (SimpleImputer(), NUMBERS))
     return make_pipeline(columns, last).fit(rows.drop(columns="late"), rows.late)
 
 
