@@ -144,8 +144,8 @@ class Application:
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._limits.body_bytes
-        declared = headers.get(b"content-length")
-        if declared is not None and int(declared) > limit:
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and len(declared) < 20 and int(declared) > limit:
             raise _too_large(limit)
         try:
             async with asyncio.timeout(self._limits.timeout_s):

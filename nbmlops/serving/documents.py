@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import difflib
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -151,8 +152,7 @@ def parse_csv(body: bytes) -> tuple[list[str], list[list[str]]]:
         400 when it can't be read, 422 when a row has another number of cells than the header.
     """
     try:
-        # splitlines would also break lines inside of quotes at other separators, such as a form feed.
-        lines = [line for line in csv.reader(text_of(body).split("\n"), strict=True) if line]
+        lines = [line for line in csv.reader(io.StringIO(text_of(body), newline=""), strict=True) if line]
     except csv.Error as error:
         raise malformed(f"the body is not valid CSV: {error}", expected="comma-separated values") from None
     if not lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,8 @@ from .columns import ColumnCodec
 from .documents import Output
 
 REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+# What msgspec does not take in the name of a field; a model with such a column reads objects the slow way.
+_UNNAMEABLE = re.compile(r'["\\\x00-\x1f]')
 
 
 class _Params(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,14 +31,16 @@ def _request_type(codecs: Sequence[ColumnCodec], names: Sequence[str]) -> Any:
         return msgspec.defstruct(name, fields, rename=rename, forbid_unknown_fields=True, gc=False)
 
     values = [codec.json_type for codec in codecs]
-    record: Any = struct("Record", values)
-    columns: Any = struct("Columns", [list.__class_getitem__(value) for value in values])
     row: Any = tuple.__class_getitem__(tuple(values))
     split: Any = msgspec.defstruct(
         "Split", [("columns", list[str]), ("data", list[row]), ("index", Any, None)], forbid_unknown_fields=True
     )
-    forms: list[Any] = [split, list[record], list[record], columns | list[record]]
-    fields = [(name, form | UnsetType, UNSET) for name, form in zip(_FORMATS, forms, strict=True)]
+    forms: dict[str, Any] = {"dataframe_split": split}
+    if not any(_UNNAMEABLE.search(name) for name in names):
+        record: Any = struct("Record", values)
+        columns: Any = struct("Columns", [list.__class_getitem__(value) for value in values])
+        forms |= {"dataframe_records": list[record], "instances": list[record], "inputs": columns | list[record]}
+    fields = [(name, form | UnsetType, UNSET) for name, form in forms.items()]
     return msgspec.defstruct("Request", [*fields, ("params", _Params | None, None)], forbid_unknown_fields=True)
 
 
@@ -54,7 +58,9 @@ class TypedDecoder:
         self._names = names
         # A JSON object may repeat a key, of which every decoder keeps the last: counting colons finds them all.
         self._colons = sum(1 + name.count(":") for name in names)
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(codecs, names))
+        request = _request_type(codecs, names)
+        self._formats = request.__struct_fields__[:-1]
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(request)
 
     def decode(self, body: bytes) -> tuple[list[tuple[Any, ...]], Output] | None:
         """Return rows in the signature's order and the wanted output, or None for anything unexpected."""
@@ -62,7 +68,7 @@ class TypedDecoder:
             request = self._decoder.decode(body)
         except REFUSALS:
             return None
-        given = [name for name in _FORMATS if getattr(request, name) is not UNSET]
+        given = [name for name in self._formats if getattr(request, name) is not UNSET]
         if len(given) != 1:
             return None
         data = getattr(request, given[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -133,3 +134,26 @@ def constant_bundle(folder: Path, value: float, inputs: dict | list | None = Non
         signature={"inputs": inputs or [{"name": "x", "type": "double"}], "task": "regression"},
         onnx={"inputs": [{"name": "x", "column": None, "dtype": "float64"}], "label_output": "y"},
     )
+
+
+class Raises:
+    """A model that fails."""
+
+    def predict(self, rows):
+        raise RuntimeError("the model's secret reason")
+
+
+class Sleeps:
+    """A model that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def predict(self, rows):
+        import time
+
+        time.sleep(self.seconds)
+        return np.zeros(len(rows))
+
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
