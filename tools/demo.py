@@ -168,11 +168,13 @@ def write(notebook: Any, folder: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; return 1 unless every stage did what it should."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--notebook", type=Path, default=NOTEBOOK)
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="where the notebook and its HTML go")
-    out = parser.parse_args(arguments).out.resolve()
+    options = parser.parse_args(arguments)
+    out = options.out.resolve()
     began = time.monotonic()
-    print(f"Running {NOTEBOOK.relative_to(ROOT)}", flush=True)
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    print(f"Running {os.path.relpath(options.notebook)}", flush=True)
+    notebook = nbformat.read(options.notebook, as_version=4)
     told = run(notebook, out / "demo-workspace")
     page = write(notebook, out)
     done = [one.stage for one in told if not one.fault]
