@@ -118,6 +118,10 @@ def undeploy(endpoint: EndpointName, *, reason: Reason | None = None) -> Stopped
 def down(*, reason: Reason | None = None) -> Stopped:
     """Stop everything that runs in this workspace.
 
+    Parameters
+    ----------
+    reason : str, optional
+
     Returns
     -------
     Stopped
