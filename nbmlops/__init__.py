@@ -87,7 +87,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def _lazy(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
     if name in TYPES:
         return getattr(import_module(TYPES[name]), name)
@@ -96,6 +96,10 @@ def __getattr__(name: str) -> Any:
     from nbmlops.workflows.verbs import PYTHON
 
     return PYTHON[name].function()
+
+
+if not TYPE_CHECKING:  # type checkers would take every name for one that exists
+    __getattr__ = _lazy
 
 
 def __dir__() -> list[str]:

@@ -65,7 +65,7 @@ def test_python_exports_every_verb_and_type() -> None:
 
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse((ROOT / "nbmlops/__init__.py").read_text())
-    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.asname: f"{statement.module}:{alias.name}"
         for statement in block.body

@@ -20,7 +20,7 @@ from nbmlops.core.display import rendered
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.core.progress import stages
 from nbmlops.core.records import plain
-from nbmlops.workflows.commands import ClickError, Files, UsageError, command, usage_error
+from nbmlops.workflows.commands import ClickError, Files, command, usage_error
 from nbmlops.workflows.verbs import COMMANDS, MAGICS
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -143,8 +143,6 @@ def status(argv: list[str]) -> int:
             _print(result, context.params["json_output"])
     except typer.Exit as done:
         return done.exit_code
-    except UsageError as error:
-        return _fail(error, MISUSED)
     except NbmlopsError as error:
         return _fail(error, FAILED)
     except ClickError as error:

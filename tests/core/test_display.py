@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbmlops.core.display import (
@@ -54,6 +54,7 @@ class Reader(HTMLParser):
         self.words.append(data)
 
 
+@example(["<script>", "a & <b>"], "<i>")
 @given(st.lists(st.text(), min_size=2, max_size=2), st.text())
 def test_nothing_from_outside_becomes_markup(cells: list[str], caption: str) -> None:
     shown = Card(cells[0], {cells[1]: cells[0]}, (table(cells, [cells], caption=caption),), caption)

@@ -91,9 +91,12 @@ def test_without_a_journal_nothing_is_offered_and_nothing_made(cells: Notebook, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_journal_does_not_break_the_tab_key(cells: Notebook, workspace: Workspace) -> None:
+def test_a_damaged_journal_does_not_break_the_tab_key(
+    cells: Notebook, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
     workspace.journal_db.write_bytes(b"not a database" * 1000)
     assert "flights" not in str(cells.complete("%deploy fl"))
+    assert capsys.readouterr() == ("", "")
 
 
 def test_completion_imports_neither_mlflow_nor_pandas(journal: Journal) -> None:

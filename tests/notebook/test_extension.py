@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import nbmlops
 from nbmlops.testing.shell import Notebook
 from nbmlops.workflows.verbs import MAGICS
 
@@ -50,8 +51,8 @@ def test_loading_imports_nothing_heavy() -> None:
 
 
 def test_loading_again_changes_nothing(cells: Notebook) -> None:
-    cells.run("%load_ext nbmlops")
     cells.run("%reload_ext nbmlops")
+    nbmlops.load_ipython_extension(cells.shell)
     config = [one for one in cells.shell.configurables if type(one).__name__ == "NbMLOps"]
     assert len(config) == 1
     assert len(cells.shell.Completer.custom_matchers) == 1
