@@ -33,6 +33,9 @@ class Distribution:
     """
 
     folder: Path
+    _required: dict[frozenset[str], tuple[tuple[str, frozenset[str]], ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def _headers(self) -> list[str]:
@@ -52,12 +55,18 @@ class Distribution:
     def version(self) -> str:
         return self._header("Version") or _stem(self.folder)[1]
 
-    def requires(self, extras: frozenset[str] = frozenset()) -> Iterator[tuple[str, frozenset[str]]]:
-        """Yield the canonical name and the extras of each distribution that this one needs here."""
+    def requires(self, extras: frozenset[str] = frozenset()) -> tuple[tuple[str, frozenset[str]], ...]:
+        """Return the canonical name and the extras of each distribution that this one needs here."""
+        if extras not in self._required:
+            self._required[extras] = tuple(self._parsed(extras))
+        return self._required[extras]
+
+    def _parsed(self, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
         from packaging.requirements import InvalidRequirement, Requirement
 
         for line in self._headers:
-            if not line.startswith("Requires-Dist: ") or ("extra" in line and not extras and "extra ==" in line):
+            # Most lines belong to extras; not parsing them saves two thirds of the time
+            if not line.startswith("Requires-Dist: ") or (not extras and "extra ==" in line):
                 continue
             try:
                 requirement = Requirement(line[15:])
@@ -121,6 +130,12 @@ class Index:
     by_name: dict[str, Distribution]
     by_module: dict[str, list[Distribution]] = field(repr=False)
 
+    @cached_property
+    def folders(self) -> frozenset[Path]:
+        """The folders that installers write to: what lies in them is not the user's own code."""
+        wheels = {one.folder.parent for one in self.by_name.values() if one.folder.suffix == ".dist-info"}
+        return site_folders() | {folder.resolve() for folder in wheels}
+
     def owners(self, modules: Iterable[str]) -> set[str]:
         """Return the canonical names of the distributions that hold `modules` (dotted names)."""
         found: set[str] = set()
@@ -183,11 +198,10 @@ def _top_level(folder: Path) -> set[str]:
     record, listed = folder / "RECORD", folder / "top_level.txt"
     if not record.is_file():
         return set(listed.read_text("utf-8").split()) if listed.is_file() else {_stem(folder)[0].replace("-", "_")}
-    modules = set()
-    for line in record.read_bytes().split(b"\n"):
-        first, slash, _ = line.partition(b"/")
-        modules.add(first if slash else first.partition(b",")[0])
-    names = {name.decode("utf-8", "replace") for name in modules}
+    first = {
+        line.split(b"/", 1)[0] for line in record.read_bytes().split(b"\n")
+    }  # a regular expression takes twice as long
+    names = {name.partition(b",")[0].decode("utf-8", "replace") for name in first}
     plain = {name.partition(".")[0] if name.endswith(_EXTENSION) else name for name in names}
     found = {name for name in plain if name.isidentifier() and name != "__pycache__"}
     # An editable install records none of its modules: older back ends still list them.
@@ -219,7 +233,7 @@ def _modules_of(folder: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def site_folders() -> frozenset[Path]:
-    """Return the folders that installers write to: what lies in them is not the user's own code."""
+    """Return the folders that Python itself has for what is installed."""
     import site
     import sysconfig
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 from nbmlops.capture import distributions, modules
@@ -14,8 +15,7 @@ from nbmlops.capture.objects import uses
 from nbmlops.core import digests
 from nbmlops.core.records import Record
 
-# Loaded late, by the registry and by the server: counted from the start, so that the environment of a second
-# registration in the same kernel equals the first one's.
+# What registering and serving need, whether or not it is loaded yet.
 _LATER = ("cloudpickle", "mlflow", "numpy", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops", "nbmlops")
 
 
@@ -34,7 +34,7 @@ class Package(Record):
     commit : str
         The commit of a VCS install.
     scope : str
-        ``model`` where the object needs it, directly or through what it requires; ``kernel`` for what else is loaded.
+        ``model`` where the object needs it, directly or through what it requires; ``kernel`` for what else is used.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Environment(Record):
     python, python_full : str
         ``3.11`` and ``3.11.9``.
     packages : tuple of Package
-        Sorted by name: what is imported, what the objects need, and all that those require.
+        Sorted by name: what the objects and the kernel use, and all that those require.
     local_modules : tuple of LocalModule
         The project's own modules that the objects need.
     """
@@ -132,26 +132,46 @@ class Environment(Record):
         return {"python": self.python} | pins
 
 
-def capture_environment(*objects: Any, root: Path | None = None) -> Environment:
+def capture_environment(
+    *objects: Any, root: Path | None = None, namespace: Mapping[str, Any] | None = None
+) -> Environment:
     """Return the environment of this process, in some milliseconds.
+
+    Counted is what the objects need, what the user's names and the project's modules refer to, and all that these
+    require. What is merely loaded is not: libraries load others on a whim when they find them (MLflow loads Polars),
+    and two registrations in one kernel would differ by it.
 
     Parameters
     ----------
     *objects : object
         The model, and the data it was fitted on: what they need is found by their classes, functions and contents.
     root : pathlib.Path, optional
-        The project's root. Without objects, every loaded module below it counts as local; with objects, the local
-        modules are those that the objects need, wherever they lie.
+        The project's root. Every loaded module below it is the project's and says by its imports what the kernel
+        uses; without objects it is a local module, with objects those are that the objects need, wherever they lie.
+    namespace : mapping of str to object, optional
+        The user's names. Default: those of ``__main__``, the notebook's own.
     """
     index = distributions.installed()
-    needed = uses(*objects).modules if objects else modules.loaded_below(root or Path.cwd())
-    local = modules.local_code(needed)
+    project = modules.local_code(modules.loaded_below(root or Path.cwd()))
+    needed = uses(*objects).modules
+    local = modules.local_code(needed) if objects else project
     direct = index.owners(needed | local.imports) | index.editables(module.path for module in local.modules)
     model = index.closure(direct) if objects else set()
-    kernel = index.closure(index.owners(list(sys.modules)) | model | set(_LATER))
+    named = _named(vars(sys.modules["__main__"]) if namespace is None else namespace)
+    kernel = index.closure(index.owners(named | project.imports) | direct | set(_LATER) | _interactive())
     packages = tuple(_package(index.by_name[name], name in model) for name in sorted(kernel))
     python = ".".join(platform.python_version_tuple()[:2])
     return Environment(environment_id(python, packages), python, platform.python_version(), packages, local.modules)
+
+
+def _named(namespace: Mapping[str, Any]) -> frozenset[str]:
+    """Return the modules that names refer to: as modules, as classes and functions, and by the classes of objects."""
+    code = (ModuleType, type, FunctionType)
+    return uses(*(value if isinstance(value, code) else type(value) for value in list(namespace.values()))).modules
+
+
+def _interactive() -> set[str]:
+    return {name.lower() for name in ("ipykernel", "IPython") if name in sys.modules}
 
 
 def _package(distribution: distributions.Distribution, needed: bool) -> Package:

@@ -14,6 +14,11 @@ _CHANGING = frozenset(
     | {"append", "extend", "insert", "add", "update", "pop", "remove", "clear", "sort", "setdefault"}
 )
 
+_NOT_PYTHON = frozenset(
+    {"bash", "sh", "script", "system", "cmd", "html", "HTML", "javascript", "js", "latex", "markdown", "svg", "SVG"}
+    | {"perl", "ruby", "pypy", "R", "sql", "cython", "writefile", "file"}
+)
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -45,7 +50,7 @@ class Flow:
 def flow(source: str) -> Flow:
     """Return the flow of a cell as it was typed; what is not Python reads and writes nothing.
 
-    The body of a cell magic is read too, since ``%%time`` and its like run it.
+    The body of a cell magic is read too, since ``%%time`` and its like run it, unless it is in another language.
     """
     tree = _parse(source)
     if tree is None:
@@ -73,14 +78,14 @@ def _parse(source: str) -> ast.Module | None:
 
 
 def _magic_body(tree: ast.Module) -> str | None:
-    """Return the body of a cell magic: the last argument of ``run_cell_magic(name, line, body)``."""
+    """Return the Python in a cell magic, the last argument of ``run_cell_magic(name, line, body)``; None for others."""
     call = tree.body[0].value if len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or len(call.args) != 3:
         return None
-    body = call.args[2]
-    if call.func.attr != "run_cell_magic" or not isinstance(body, ast.Constant) or not isinstance(body.value, str):
+    name, _, body = call.args
+    if call.func.attr != "run_cell_magic" or not isinstance(name, ast.Constant) or not isinstance(body, ast.Constant):
         return None
-    return body.value
+    return "" if name.value in _NOT_PYTHON else str(body.value)
 
 
 class _Names:

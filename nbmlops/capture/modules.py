@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from nbmlops.capture.distributions import location, site_folders
+from nbmlops.capture.distributions import installed, location
 from nbmlops.core import digests
 from nbmlops.core.records import Record
 
@@ -59,12 +59,13 @@ class LocalCode:
 
 def local_code(modules: Iterable[str]) -> LocalCode:
     """Return the project's own modules among `modules`, and among all that these import in turn."""
+    foreign = _foreign()
     pending = {name.partition(".")[0] for name in modules}
     imports: set[str] = set()
     found: dict[str, Path] = {}
     while pending:
         top = pending.pop()
-        path = _local(top)
+        path = _local(top, foreign)
         if path is None or top in found:
             continue
         found[top] = path
@@ -77,11 +78,12 @@ def local_code(modules: Iterable[str]) -> LocalCode:
 
 def loaded_below(root: Path) -> set[str]:
     """Return the top-level names of the project's loaded modules that lie below `root`."""
+    foreign, root = _foreign(), root.resolve()
     names = {name.partition(".")[0] for name in list(sys.modules)}
-    return {name for name in names if (path := _local(name)) is not None and path.is_relative_to(root.resolve())}
+    return {name for name in names if (path := _local(name, foreign)) is not None and path.is_relative_to(root)}
 
 
-def _local(top: str) -> Path | None:
+def _local(top: str, foreign: frozenset[Path]) -> Path | None:
     """Return where a top-level module of the project lies, or None for all others."""
     module = sys.modules.get(top)
     if module is None or top in _NOT_THE_PROJECTS or top in sys.stdlib_module_names:
@@ -90,13 +92,17 @@ def _local(top: str) -> Path | None:
     if found is None or not found.exists():
         return None
     path = found.resolve()
-    return None if any(folder in path.parents for folder in _foreign()) else path
+    return None if foreign.intersection(path.parents) else path
+
+
+def _foreign() -> frozenset[Path]:
+    return installed().folders | _standard_library()
 
 
 @lru_cache(maxsize=1)
-def _foreign() -> frozenset[Path]:
-    standard = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")}
-    return site_folders() | {Path(folder).resolve() for folder in standard if folder}
+def _standard_library() -> frozenset[Path]:
+    folders = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")}
+    return frozenset(Path(folder).resolve() for folder in folders if folder)
 
 
 def _loaded(top: str) -> Iterator[ModuleType]:

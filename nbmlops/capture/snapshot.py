@@ -10,7 +10,7 @@ from nbmlops.capture.environment import Environment, capture_environment
 from nbmlops.capture.fingerprint import Fingerprint, fingerprint
 from nbmlops.capture.git import GitState, capture_git
 from nbmlops.capture.machine import Machine, capture_machine
-from nbmlops.capture.notebook import NotebookState, capture_notebook
+from nbmlops.capture.notebook import NotebookState, capture_notebook, current_shell
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
 from nbmlops.core.workspace import Workspace
@@ -64,5 +64,7 @@ def capture(obj: Any, data: Any = None, *, shell: Any = None, root: Path | None 
             expected="the rows that the model was fitted on",
             hint="Check the filter that made it; data may also be left out.",
         )
-    environment = capture_environment(*(obj,) if data is None else (obj, data), root=root)
+    shell = shell if shell is not None else current_shell()
+    names = None if shell is None else shell.user_ns
+    environment = capture_environment(*(obj,) if data is None else (obj, data), root=root, namespace=names)
     return Captured(environment, capture_machine(), capture_git(root), capture_notebook(shell, obj=obj), found)
