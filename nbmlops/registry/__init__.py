@@ -6,5 +6,6 @@ nbmlops adds lies under the tag prefix ``nbmlops.`` and in the run's ``nbmlops/`
 
 from nbmlops.registry.records import Reference, Registration
 from nbmlops.registry.registry import Registry
+from nbmlops.registry.runs import TrackedFit
 
-__all__ = ["Reference", "Registration", "Registry"]
+__all__ = ["Reference", "Registration", "Registry", "TrackedFit"]

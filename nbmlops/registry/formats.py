@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbmlops.core.errors import InvalidObject
-from nbmlops.registry import kinds, mlflow_door
+from nbmlops.registry import kinds, mlflow_door, onnx_file
 from nbmlops.registry.layout import FILES, Layout, copy_in
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pt", ".pth"}
@@ -142,7 +142,7 @@ def _write_flavor(obj: Any, kind: str, layout: Layout) -> None:
 
 
 def _write_python(obj: Any, layout: Layout) -> None:
-    _pickle(obj if is_python_model(obj) else _answering(obj), layout.folder / "python_model.pkl")
+    _pickle(obj if kinds.is_python_model(obj) else _answering(obj), layout.folder / "python_model.pkl")
     layout.need("cloudpickle")
     import cloudpickle
 
@@ -153,12 +153,6 @@ def _write_python(obj: Any, layout: Layout) -> None:
         streamable=False,
     )
     layout.warnings.append("stored with cloudpickle: loading it runs the code it holds")
-
-
-def is_python_model(obj: Any) -> bool:
-    """Tell whether `obj` is an ``mlflow.pyfunc.PythonModel`` (without importing MLflow)."""
-    bases = type(obj).__mro__
-    return any(base.__module__ == "mlflow.pyfunc.model" and base.__name__ == "PythonModel" for base in bases)
 
 
 def _answering(obj: Any) -> Any:
@@ -191,15 +185,9 @@ def _pickle(obj: Any, path: Path) -> None:
 def _write_onnx(path: Path, layout: Layout) -> str:
     import onnx
 
-    try:
-        graph = onnx.load(str(path), load_external_data=False)
-        onnx.checker.check_model(str(path))
-    except Exception as error:
-        raise InvalidObject(
-            f"{path.name} is no ONNX model ({str(error).splitlines()[0]})", expected="a file that onnx.checker accepts"
-        ) from error
+    model = onnx_file.read(path)
     shutil.copyfile(path, layout.folder / "model.onnx")
-    for name in _external(graph):
+    for name in onnx_file.external_files(model):
         copy_in(path.parent / name, layout.folder / name)
     layout.need("onnx", "onnxruntime")
     layout.add_pyfunc("mlflow.onnx", data="model.onnx")
@@ -211,12 +199,6 @@ def _write_onnx(path: Path, layout: Layout) -> str:
         onnx_session_options=None,
     )
     return path.name
-
-
-def _external(graph: Any) -> set[str]:
-    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
-
-    return {ExternalDataInfo(t).location for t in graph.graph.initializer if uses_external_data(t)}
 
 
 # Reading

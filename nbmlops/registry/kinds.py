@@ -13,6 +13,7 @@ from nbmlops.core.errors import InvalidInput, InvalidObject, NotFound
 
 SKLEARN, XGBOOST, LIGHTGBM, TORCH = "sklearn", "xgboost", "lightgbm", "torch"
 PYTHON, FUNCTION, ONNX, FILES = "python", "function", "onnx", "files"
+FROM_PATHS = (ONNX, FILES)
 
 HOOK_ERRORS = (
     pickle.PickleError,
@@ -72,6 +73,12 @@ def _kind_of_path(path: Path) -> str:
     return ONNX if path.is_file() and path.suffix.lower() == ".onnx" else FILES
 
 
+def is_python_model(obj: Any) -> bool:
+    """Tell whether `obj` is an ``mlflow.pyfunc.PythonModel`` (without importing MLflow)."""
+    bases = type(obj).__mro__
+    return any(base.__module__ == "mlflow.pyfunc.model" and base.__name__ == "PythonModel" for base in bases)
+
+
 def check(obj: Any, kind: str) -> None:
     """Check that `obj` is fitted and can be stored.
 
@@ -82,7 +89,7 @@ def check(obj: Any, kind: str) -> None:
     InvalidObject
         When it can't be pickled; the message names the attribute.
     """
-    if kind in (ONNX, FILES):
+    if kind in FROM_PATHS:
         path = Path(obj).expanduser()
         if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
             raise InvalidInput(f"the folder {str(path)!r} holds no file", expected="at least one file to register")

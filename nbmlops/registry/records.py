@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 PREFIX = "nbmlops."
 """Tags under this prefix are nbmlops' own; all others are the user's."""
 
+ARTIFACTS = "nbmlops"
+"""Folder of nbmlops' own artifacts in a run."""
+
+STAGING = "registering-"
+"""Beginning of the names of folders in the cache where a registration is prepared."""
+
 Signature = dict[str, Any]
 """Plain data: ``inputs``, ``outputs``, ``task``, ``classes`` and ``example`` (see `nbmlops.registry.signature`)."""
+
+UNKNOWN: Signature = {"inputs": None, "outputs": None, "task": "other", "classes": None, "example": None}
+"""The signature of what says nothing about its inputs."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,6 @@ class StoredVersion(Record):
     name: str
     version: int
     run_id: str
-    model_id: str
     source: str
     created_at: datetime
     tags: Mapping[str, str]
@@ -100,5 +109,22 @@ class StoredVersion(Record):
         return {key.removeprefix(PREFIX): value for key, value in self.tags.items() if key.startswith(PREFIX)}
 
     @property
+    def user_tags(self) -> dict[str, str]:
+        """The user's tags."""
+        return {key: value for key, value in self.tags.items() if not key.startswith(PREFIX)}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was noticed at registration."""
+        return tuple(json.loads(self.own.get("warnings") or "[]"))
+
+    @property
+    def model_id(self) -> str:
+        """Identifier of the logged model; empty where there is none."""
+        named = self.source.removeprefix("models:/") if self.source.startswith("models:/m-") else ""
+        return self.own.get("model_id", named)
+
+    @property
     def reference(self) -> str:
+        """``name/version``."""
         return f"{self.name}/{self.version}"

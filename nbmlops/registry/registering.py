@@ -5,107 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from nbmlops.core.errors import InvalidInput
+from nbmlops.core.errors import NbmlopsError, StorageError
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.progress import stage
-from nbmlops.core.references import check_name
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace, storage_errors
-from nbmlops.registry import dataset, formats, integrity, kinds, layout, mlflow_door, sample, signature, tables
-from nbmlops.registry.records import PREFIX, Reference, Registration, Signature, StoredVersion
+from nbmlops.registry import dataset, formats, integrity, kinds, layout, mlflow_door, sample, signature
+from nbmlops.registry.preparing import Prepared, check_tags
+from nbmlops.registry.records import ARTIFACTS, PREFIX, STAGING, Registration, StoredVersion
 from nbmlops.registry.tracking import NewModel, Tracking
-
-ARTIFACTS = "nbmlops"
-"""Folder of nbmlops' own artifacts in a run."""
-
-STAGING = "registering-"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An object that was judged: all that is known before anything is written."""
-
-    obj: Any
-    kind: str
-    inputs: tables.Inputs | None
-    reference: Reference | None
-    signature: Signature
-    external: bool
-    warnings: tuple[str, ...]
-
-    def few_rows(self) -> Any:
-        """A few rows in the form that the object takes, or None."""
-        if self.inputs is None or self.reference is None:
-            return None
-        return self.inputs.native(self.reference.inputs.head(formats.CHECKED_ROWS))
-
-
-def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the user's tags, or raise where one has an empty name or one of nbmlops' own."""
-    for key in tags:
-        if not key or key.startswith((PREFIX, "mlflow.")):
-            raise InvalidInput(
-                f"{key!r} is no name for a tag", expected=f"a name that does not start with {PREFIX} or mlflow."
-            )
-    return {str(key): str(value) for key, value in tags.items()}
-
-
-def prepare(obj: Any, registration: Registration) -> Prepared:
-    """Judge everything that can be judged before a byte is written."""
-    check_name(registration.name)
-    check_tags(registration.tags)
-    layout.check_assets(registration.assets)
-    stage("checking the model")
-    kind = kinds.kind_of(obj)
-    external = kind in (kinds.ONNX, kinds.FILES)
-    if kind == kinds.FILES and registration.trust:
-        obj, kind = _unpickled(Path(obj).expanduser(), obj, kind)
-    kinds.check(obj, kind)
-    if kind in (kinds.ONNX, kinds.FILES):
-        known = signature.of_onnx(Path(obj).expanduser()) if kind == kinds.ONNX else signature.UNKNOWN
-        return Prepared(obj, kind, None, None, known, external, _provenance(kind, registration))
-    inputs = tables.read(registration.data, registration.label, _fitted_on(obj))
-    stage("drawing the reference sample")
-    reference = _reference(obj, inputs)
-    warnings = (*_provenance(kind if external else "", registration), *(inputs.warnings if inputs else ()))
-    found = signature.infer(obj, inputs, reference)
-    return Prepared(obj, kind, inputs, reference, found, external, warnings)
-
-
-def _fitted_on(obj: Any) -> list[str] | None:
-    names = getattr(obj, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
-
-
-def _unpickled(path: Path, obj: Any, kind: str) -> tuple[Any, str]:
-    if path.is_file() and formats.pickles([path.name]):
-        loaded = formats.unpickle(path)
-        return loaded, kinds.kind_of(loaded)
-    return obj, kind
-
-
-def _provenance(kind: str, registration: Registration) -> tuple[str, ...]:
-    if not kind:
-        return ()
-    return ("trained elsewhere: provenance external, environment and data unknown",)
-
-
-def _reference(obj: Any, inputs: tables.Inputs | None) -> Reference | None:
-    if inputs is None:
-        return None
-    drawn = sample.draw(inputs.frame, settings().sample_rows)
-    predictions, probabilities, classes = sample.answers(obj, inputs.native(drawn))
-    if len(predictions) != len(drawn):
-        raise InvalidInput(
-            f"predict gave {len(predictions)} answers for {len(drawn)} rows", expected="one answer for each row"
-        )
-    return Reference(drawn, predictions, probabilities, classes)
+from nbmlops.registry.versions import Versions
 
 
 class Registering:
@@ -115,11 +29,13 @@ class Registering:
     ----------
     workspace : Workspace
     tracking : Tracking
+    versions : Versions
     """
 
-    def __init__(self, workspace: Workspace, tracking: Tracking) -> None:
+    def __init__(self, workspace: Workspace, tracking: Tracking, versions: Versions) -> None:
         self.workspace = workspace
         self.tracking = tracking
+        self.versions = versions
 
     def register(self, prepared: Prepared, registration: Registration) -> StoredVersion:
         """Lay out, log and register; a failure leaves a failed run and no version."""
@@ -133,11 +49,19 @@ class Registering:
             stage("logging the run")
             run_id = self.tracking.start_run(registration.name, self._run_tags(prepared, registration))
             with self._failing(run_id):
-                return self._log(prepared, registration, laid, own, run_id)
+                made = self._log(prepared, registration, laid, own, run_id)
+            self._close(run_id)
+            return made
+
+    def _close(self, run_id: str) -> None:
+        try:
+            self.tracking.finish_run(run_id)
+        except StorageError as error:  # the version stands: `reconcile` closes the run when this process is gone
+            warnings.warn(f"The version is registered, but its run could not be closed: {error}", stacklevel=4)
 
     def _lay_out(self, prepared: Prepared, registration: Registration, folder: Path) -> layout.Layout:
         captured = registration.captured
-        if prepared.external:
+        if prepared.kind in kinds.FROM_PATHS:
             laid = layout.Layout(folder, mlflow_door.module("models").Model(), [])
         else:
             laid = layout.Layout.begin(folder, captured, signature.to_mlflow(prepared.signature))
@@ -169,10 +93,9 @@ class Registering:
             digest = integrity.write(integrity.list_files(laid.folder), own)
             self.tracking.upload(run_id, own, ARTIFACTS)
             self.tracking.finish_model(model, laid.folder)
-            self.tracking.finish_run(run_id)
             tags = self._version_tags(prepared, registration, digest, [*prepared.warnings, *laid.warnings])
             stage("registering the version")
-            return self.tracking.create_version(registration.name, model, tags)
+            return self.versions.create(registration.name, model, tags)
 
     def _version_tags(
         self, prepared: Prepared, registration: Registration, digest: str, warnings: list[str]
@@ -185,6 +108,7 @@ class Registering:
             "environment_id": "" if prepared.external else registration.captured.environment.id,
             "data_digest": registration.captured.data.digest if registration.captured.data else "",
             "provenance": "external" if prepared.external else "",
+            "pickles": ", ".join(prepared.pickles()),
             "warnings": json.dumps(warnings) if warnings else "",
             "operation": registration.operation,
         }
@@ -215,14 +139,25 @@ class Registering:
     def _failing(self, run_id: str) -> Iterator[None]:
         try:
             yield
-        except BaseException:  # an interrupt too: what is half-written must not look finished
-            self.tracking.finish_run(run_id, "FAILED")
+        except BaseException as error:  # an interrupt too: what is half-written must not look finished
+            with _noting(error):
+                self.tracking.finish_run(run_id, "FAILED")
             raise
 
     @contextmanager
     def _failing_model(self, model: NewModel) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            self.tracking.fail_model(model.model_id)
+        except BaseException as error:
+            with _noting(error):
+                self.tracking.fail_model(model.model_id)
             raise
+
+
+@contextmanager
+def _noting(first: BaseException) -> Iterator[None]:
+    """Add what goes wrong while cleaning up to the error that was the cause."""
+    try:
+        yield
+    except NbmlopsError as second:
+        first.add_note(f"Marking it as failed did not work either: {second}")

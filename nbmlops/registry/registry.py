@@ -8,15 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.core.errors import InvalidInput, NotFound, Refused, Untrusted
+from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import ModelVersion, frozen_map
-from nbmlops.core.references import ModelReference, check_alias, nearest
+from nbmlops.core.references import ModelReference, check_alias
 from nbmlops.core.workspace import Workspace
-from nbmlops.registry.records import PREFIX, Reference, Registration, Signature, StoredVersion
+from nbmlops.registry import guards
+from nbmlops.registry.records import ARTIFACTS, Reference, Registration, Signature, StoredVersion
 
 if TYPE_CHECKING:
-    from nbmlops.journal import Journal
+    from nbmlops.journal import Event, Journal
+    from nbmlops.registry.connection import Connection
+    from nbmlops.registry.runs import TrackedFit
     from nbmlops.registry.tracking import Tracking
+    from nbmlops.registry.versions import Versions
 
 Ref = str | ModelReference
 
@@ -36,12 +40,26 @@ class Registry:
         self.journal = journal
 
     @cached_property
-    def tracking(self) -> Tracking:
-        """The adapter over MLflow's stores."""
-        from nbmlops.registry.tracking import Tracking
+    def connection(self) -> Connection:
+        """The way to MLflow's stores."""
+        from nbmlops.registry.connection import Connection
 
         self.workspace.open()
-        return Tracking(self.workspace.tracking_uri, self.workspace.artifacts)
+        return Connection(self.workspace.tracking_uri, self.workspace.artifacts)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """Runs and logged models."""
+        from nbmlops.registry.tracking import Tracking
+
+        return Tracking(self.connection)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """Registered versions and aliases."""
+        from nbmlops.registry.versions import Versions
+
+        return Versions(self.connection)
 
     def register(self, obj: Any, registration: Registration) -> ModelVersion:
         """Register `obj` as the next version of a name.
@@ -65,10 +83,36 @@ class Registry:
         StorageError
             The workspace can't be written, or MLflow can't be reached.
         """
-        from nbmlops.registry.registering import Registering, prepare
+        from nbmlops.registry.preparing import prepare
+        from nbmlops.registry.registering import Registering
 
         prepared = prepare(obj, registration)
-        return self._public(Registering(self.workspace, self.tracking).register(prepared, registration))
+        registering = Registering(self.workspace, self.tracking, self.versions)
+        return self._public(registering.register(prepared, registration))
+
+    def answered(self, obj: Any, data: Any, label: str = "") -> Reference:
+        """Return rows of `data` with the answers that `obj` gives on them, as a registration would keep them.
+
+        Raises
+        ------
+        InvalidInput
+            When the data is empty, or lacks a column that the object needs.
+        """
+        from nbmlops.registry.preparing import answered
+
+        return answered(obj, data, label)
+
+    def log_run(self, fit: TrackedFit) -> str:
+        """Log one fit as a finished run and return the run's identifier."""
+        from nbmlops.registry.runs import log
+
+        return log(self.tracking, fit)
+
+    def reconcile(self) -> list[Event]:
+        """Complete or mark what was interrupted, record what was changed elsewhere; return the events appended."""
+        from nbmlops.registry.reconciling import Reconciling
+
+        return Reconciling(self.workspace, self.journal, self.tracking, self.versions).reconcile()
 
     def version(self, ref: Ref) -> ModelVersion:
         """Return the version that `ref` names.
@@ -98,38 +142,50 @@ class Registry:
         from nbmlops.registry.filters import parse
 
         condition = parse(filter)
-        found = [version for version in self.tracking.versions() if condition(version)]
+        found = [version for version in self.versions.all() if condition(version)]
         metrics = self.tracking.metrics({version.run_id for version in found})
         deployed = self.deployed()
         return [self._public(version, metrics.get(version.run_id), deployed) for version in found]
 
     def names(self) -> list[str]:
         """Return the names that have a version."""
-        return sorted({version.name for version in self.tracking.versions()})
+        return sorted({version.name for version in self.versions.all()})
 
     def aliases(self, name: str | None = None) -> dict[str, dict[str, int]]:
         """Return name -> alias -> version, of all models or of one."""
         found: dict[str, dict[str, int]] = {}
-        for version in self.tracking.versions(name):
+        for version in self.versions.all(name):
             found.setdefault(version.name, {}).update(dict.fromkeys(version.aliases, version.version))
         return found
 
     def tag(self, ref: Ref, tags: Mapping[str, str]) -> ModelVersion:
-        """Set tags of a version and return it."""
-        from nbmlops.registry.registering import check_tags
+        """Set tags of a version and return it; an empty value takes the tag away."""
+        from nbmlops.registry.preparing import check_tags
 
         checked = check_tags(tags)
         found = self.stored(ref)
-        self.tracking.set_tags(found, checked)
+        self.versions.set_tags(found, checked)
         return self.version(found.reference)
 
     def set_alias(self, ref: Ref, alias: str) -> int | None:
         """Give `alias` to a version and return the version that held it before."""
         check_alias(alias)
         found = self.stored(ref)
-        previous = self.tracking.aliases(found.name).get(alias)
-        self.tracking.set_alias(found, alias)
+        previous = self.versions.aliases(found.name).get(alias)
+        self.versions.set_alias(found, alias)
         return previous
+
+    def remove_alias(self, name: str, alias: str) -> int:
+        """Take an alias away and return the version that held it.
+
+        Raises
+        ------
+        NotFound
+            When no version holds it.
+        """
+        found = self.stored(ModelReference(name, alias=alias))
+        self.versions.remove_alias(name, alias)
+        return found.version
 
     def delete(self, ref: Ref) -> ModelVersion:
         """Delete a version that nothing uses, and return what it was.
@@ -142,9 +198,9 @@ class Registry:
             When an endpoint serves it or an alias names it.
         """
         found = self.stored(ref)
-        self._guard(found, "deleted")
+        guards.check_unused(found, self.deployed(), "deleted")
         public = self._public(found)
-        self.tracking.delete_version(found)
+        self.versions.delete(found)
         return public
 
     def delete_run(self, run_id: str) -> None:
@@ -155,29 +211,14 @@ class Registry:
         Refused
             When a version of the run is deployed or holds an alias.
         """
-        for version in self.tracking.versions():
+        for version in self.versions.all():
             if version.run_id == run_id:
-                self._guard(version, f"deleted with its run {run_id}")
+                guards.check_unused(version, self.deployed(), f"deleted with its run {run_id}")
         self.tracking.delete_run(run_id)
-
-    def _guard(self, version: StoredVersion, what: str) -> None:
-        endpoints = self.deployed().get((version.name, version.version), ())
-        if endpoints:
-            raise Refused(
-                f"{version.reference} can't be {what}: it is deployed at {_listed(endpoints)}",
-                hint=f"Run %undeploy {endpoints[0]} first, or take its traffic away.",
-            )
-        if version.aliases:
-            raise Refused(
-                f"{version.reference} can't be {what}: it holds the alias {_listed(version.aliases)}",
-                hint=f"Give the alias to another version first: %promote {version.name}/N {version.aliases[0]}.",
-            )
 
     def deployed(self) -> dict[tuple[str, int], tuple[str, ...]]:
         """Return (name, version) -> endpoints that hold it now, from the journal."""
-        from nbmlops.registry.deployed import deployed
-
-        return deployed(self.journal)
+        return guards.deployed(self.journal)
 
     # Files
 
@@ -194,15 +235,13 @@ class Registry:
     def _folder(self, version: StoredVersion) -> Path:
         from nbmlops.registry import integrity
 
-        folder = self.tracking.model_files(version, self._cache(version) / "model")
+        folder = self.tracking.local(self.versions.location(version), self._cache(version) / "model")
         digest = version.own.get("digest")
         if digest:
             integrity.check(folder, self._own(version), digest, version.reference)
         return folder
 
     def _own(self, version: StoredVersion) -> Path:
-        from nbmlops.registry.registering import ARTIFACTS
-
         return self.tracking.run_files(version.run_id, ARTIFACTS, self._cache(version) / ARTIFACTS)
 
     def _cache(self, version: StoredVersion) -> Path:
@@ -236,24 +275,8 @@ class Registry:
         Untrusted
             Unless `trust` is true.
         """
-        from nbmlops.registry import formats, integrity
-
-        found = self.stored(ref)
-        own = found.own
-        if trust:
-            return
-        if not integrity.sealed(self.workspace.home, own.get("digest", ""), own.get("seal", "")):
-            because = "it was not registered from this workspace"
-        elif own.get("kind") == "files" and formats.pickles(
-            str(path) for path in self._folder(found).rglob("*") if path.is_file()
-        ):
-            because = "it is a pickle that was made elsewhere"
-        else:
-            return
-        raise Untrusted(
-            f"{found.reference} was not loaded: {because}, and loading it would run the code it holds",
-            hint="If you know where it comes from, say so with --trust (trust=True).",
-        )
+        if not trust:
+            guards.check_trust(self.stored(ref), self.workspace.home)
 
     def download(self, ref: Ref, folder: Path) -> Path:
         """Write every registered file of a version into `folder`, checked by sha256, and return `folder`.
@@ -299,36 +322,9 @@ class Registry:
 
     def stored(self, ref: Ref) -> StoredVersion:
         """Return the version that `ref` names, as MLflow holds it."""
-        parsed = ref if isinstance(ref, ModelReference) else ModelReference.parse(ref)
-        if parsed.version is not None:
-            found = self.tracking.version(parsed.name, parsed.version)
-            if found is not None:
-                return found
-        versions = self.tracking.versions(parsed.name)
-        if not versions:
-            names = self.names()
-            raise NotFound(
-                f"no model is named {parsed.name!r}",
-                expected=f"one of {', '.join(names)}" if names else None,
-                hint=nearest(parsed.name, names) if names else "Nothing is registered yet: use %register_model.",
-            )
-        if parsed.alias is not None:
-            return self._by_alias(parsed, versions)
-        if parsed.version is not None:
-            numbers = ", ".join(str(version.version) for version in versions[-10:])
-            raise NotFound(f"{parsed.name} has no version {parsed.version}", expected=f"one of {numbers}")
-        return versions[-1]
+        from nbmlops.registry.lookup import find
 
-    def _by_alias(self, parsed: ModelReference, versions: list[StoredVersion]) -> StoredVersion:
-        for version in versions:
-            if parsed.alias in version.aliases:
-                return version
-        known = sorted({alias for version in versions for alias in version.aliases})
-        raise NotFound(
-            f"{parsed.name} has no alias {parsed.alias!r}",
-            expected=f"one of {', '.join(known)}" if known else "a version number: it has no aliases yet",
-            hint=nearest(str(parsed.alias), known),
-        )
+        return find(self.versions, ref)
 
     def _public(
         self,
@@ -344,7 +340,7 @@ class Registry:
             run_id=stored.run_id,
             digest=own.get("digest", ""),
             environment_id=own.get("environment_id", ""),
-            tags=frozen_map({key: value for key, value in stored.tags.items() if not key.startswith(PREFIX)}),
+            tags=frozen_map(stored.user_tags),
             aliases=stored.aliases,
             deployed_at=places.get((stored.name, stored.version), ()),
             kind=own.get("kind", ""),
@@ -352,9 +348,5 @@ class Registry:
             uri=stored.source,
             created_at=stored.created_at,
             metrics=frozen_map(metrics),
-            warnings=tuple(json.loads(own.get("warnings") or "[]")),
+            warnings=stored.warnings,
         )
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(repr(name) for name in names)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core import digests
 from nbmlops.core.records import plain
+from nbmlops.registry import kinds
 from nbmlops.registry.records import Reference
 
 if TYPE_CHECKING:
@@ -57,17 +60,38 @@ def answers(obj: Any, inputs: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     """Return predictions, probabilities and classes that the object itself gives."""
     import numpy as np
 
-    predict = obj if not hasattr(obj, "predict") else obj.predict
-    predictions = np.asarray(predict(inputs))
-    probabilities, classes = None, None
-    if callable(getattr(obj, "predict_proba", None)):
-        found = obj.predict_proba(inputs)
-        if not isinstance(found, list):  # a list where there are several labels
-            probabilities = np.asarray(found)
-    known = getattr(obj, "classes_", None)
-    if known is not None and not isinstance(known, list):
-        classes = np.asarray(known).tolist()
-    return predictions, probabilities, classes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # "fitted without feature names": the answers are the same
+        predictions = np.asarray(_predict(obj, inputs))
+        probabilities = None
+        if callable(getattr(obj, "predict_proba", None)):
+            found = obj.predict_proba(inputs)
+            probabilities = None if isinstance(found, list) else np.asarray(found)  # a list: several labels
+    return predictions, probabilities, classes_of(obj)
+
+
+def _predict(obj: Any, inputs: Any) -> Any:
+    if kinds.kind_of(obj) == kinds.TORCH:
+        import torch
+
+        with torch.no_grad():
+            return obj.eval()(torch.as_tensor(np.asarray(inputs, dtype=np.float32))).numpy()
+    if kinds.is_python_model(obj):
+        needs_context = "context" in inspect.signature(obj.predict).parameters
+        return obj.predict(None, inputs) if needs_context else obj.predict(inputs)
+    if type(obj).__module__.startswith("xgboost") and not hasattr(obj, "get_params"):  # a bare Booster
+        import xgboost
+
+        return obj.predict(xgboost.DMatrix(inputs))
+    return obj.predict(inputs) if hasattr(obj, "predict") else obj(inputs)
+
+
+def classes_of(obj: Any) -> list[Any] | None:
+    """Return the classes that an object says it tells apart, or None."""
+    import numpy as np
+
+    classes = getattr(obj, "classes_", None)
+    return None if classes is None or isinstance(classes, list) else list(np.asarray(classes).tolist())
 
 
 def write(reference: Reference, folder: Path) -> str:

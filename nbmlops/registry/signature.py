@@ -7,10 +7,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.core.errors import InvalidInput, InvalidObject
+from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
 from nbmlops.registry import mlflow_door
-from nbmlops.registry.records import Reference, Signature
+from nbmlops.registry.records import UNKNOWN, Reference, Signature
+from nbmlops.registry.sample import classes_of
 from nbmlops.registry.tables import Inputs
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 EXAMPLE_ROWS = 5
 EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
-UNKNOWN: Signature = {"inputs": None, "outputs": None, "task": "other", "classes": None, "example": None}
 
 
 def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signature:
@@ -31,13 +31,13 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
         When a column holds what MLflow has no type for.
     """
     if inputs is None:
-        return {**UNKNOWN, "task": task_of(obj), "classes": _classes(obj)}
+        return {**UNKNOWN, "task": task_of(obj), "classes": classes_of(obj)}
     columns = columns_of(inputs.frame) if inputs.form != "array" else _tensor_of(inputs)
     return {
         "inputs": columns,
         "outputs": None if reference is None else _outputs(reference.predictions),
         "task": task_of(obj),
-        "classes": reference.classes if reference else _classes(obj),
+        "classes": reference.classes if reference else classes_of(obj),
         "example": example_of(inputs.frame.head(EXAMPLE_ROWS)),
     }
 
@@ -51,11 +51,6 @@ def task_of(obj: Any) -> str:
     if is_classifier(obj):
         return "classification"
     return "regression" if is_regressor(obj) else "other"
-
-
-def _classes(obj: Any) -> list[Any] | None:
-    classes = getattr(obj, "classes_", None)
-    return None if classes is None or isinstance(classes, list) else list(classes.tolist())
 
 
 def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -193,64 +188,3 @@ def write_example(model: Any, frame: pd.DataFrame, folder: Path) -> None:
         "type": "dataframe",
         "pandas_orient": "split",
     }
-
-
-def of_onnx(path: Path) -> Signature:
-    """Read the signature in an ONNX file: one tensor, or one column for each named input."""
-    import onnx
-
-    try:
-        graph = onnx.load(str(path), load_external_data=False).graph
-    except Exception as error:
-        raise InvalidObject(f"{path.name} is no ONNX model", expected="a file that onnx can load") from error
-    given = {tensor.name for tensor in graph.initializer}
-    inputs = [_onnx_tensor(value) for value in graph.input if value.name not in given]
-    outputs = [_onnx_tensor(value) for value in graph.output if value.type.HasField("tensor_type")]
-    return {**UNKNOWN, "inputs": _onnx_form(inputs), "outputs": _onnx_form(outputs[:1])}
-
-
-def read_onnx(path: Path) -> Any:
-    """Return the ``ModelProto`` in a file, checked.
-
-    Raises
-    ------
-    InvalidObject
-        When the file holds no valid ONNX model.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        onnx.checker.check_model(str(path))
-        return onnx.load(str(path), load_external_data=False)
-    except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
-        raise InvalidObject(
-            f"{path.name} is no ONNX model ({_first_line(error)})", expected="a file that onnx.checker accepts"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _onnx_tensor(value: Any) -> tuple[str, str, list[int]]:
-    import onnx
-
-    kind = value.type.tensor_type
-    dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    shape = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]
-    return value.name, dtype, [-1, *shape[1:]]
-
-
-ONNX_TYPES = {"float32": "float", "float64": "double", "int32": "integer", "int64": "long", "bool": "boolean"}
-
-
-def _onnx_form(tensors: list[tuple[str, str, list[int]]]) -> list[dict[str, Any]] | dict[str, Any] | None:
-    if len(tensors) == 1:
-        _, dtype, shape = tensors[0]
-        return {"tensor": {"dtype": dtype, "shape": shape}}
-    columns = [
-        {"name": name, "type": ONNX_TYPES.get(dtype, "string"), "required": True, "nullable": False}
-        for name, dtype, _ in tensors
-    ]
-    return columns or None
