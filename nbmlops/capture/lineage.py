@@ -97,9 +97,9 @@ def trace(runs: Sequence[Run], names: Iterable[str]) -> Lineage:
                 if before not in found:
                     found.add(before)
                     pending.append(before)
-    return Lineage(
-        tuple(runs[place] for place in sorted(producers)), tuple(runs[place] for place in sorted(found)), tuple(steps)
-    )
+    steps.sort(key=lambda step: step.reader.execution_count)
+    made, came = (tuple(runs[place] for place in sorted(places)) for places in (producers, found))
+    return Lineage(made, came, tuple(steps))
 
 
 def _needs(run: Run) -> list[tuple[str, bool]]:

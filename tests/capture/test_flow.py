@@ -35,7 +35,7 @@ from nbmlops.capture.flow import Flow, flow
         ("!ls", "get_ipython", "", ""),
         ("%%time\nmodel.fit(X)", "model X", "", "model"),
         ("%%bash\nls -l | wc", "", "", ""),
-        ("this is not Python", "", "", ""),
+        ("this is no Python", "", "", ""),
         ("", "", "", ""),
     ],
 )
