@@ -55,3 +55,4 @@ def unload(shell: Any) -> None:
     shell.Completer.custom_matchers.remove(extension.matcher)
     shell.events.unregister("pre_run_cell", forget_short_form)
     unwatch(shell)
+    MAGICS["track"].function()(off=True)

@@ -1,0 +1,1 @@
+"""What `%track` is made of: the hook that sees each fit, what is measured, and what is recorded."""
