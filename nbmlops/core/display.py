@@ -189,7 +189,8 @@ def _is_number_column(rows: Sequence[Sequence[object]], place: int) -> bool:
 
 def _cell(value: object) -> str:
     align = "right" if _is_number(value) else "left"
-    return f'<td style="text-align:{align};vertical-align:top">{markup(value)}</td>'
+    wrap = ";white-space:nowrap" if isinstance(value, datetime) else ""
+    return f'<td style="text-align:{align};vertical-align:top{wrap}">{markup(value)}</td>'
 
 
 def table(headers: Iterable[str], rows: Iterable[Iterable[object]], *, caption: str | None = None) -> Table:

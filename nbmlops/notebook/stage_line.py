@@ -14,7 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbmlops.core.display import Html
 from nbmlops.core.progress import Listener
 
-WORTH_TELLING = 0.5  # seconds; what took less needs no summary
+WORTH_TELLING = 0.5  # seconds; a verb that took less needs no summary
+WORTH_NAMING = 0.05  # seconds; a stage that took less is left out of it
 
 
 class StageLine:
@@ -28,7 +29,7 @@ class StageLine:
 
     def __init__(self, show: Any) -> None:
         self.show = show
-        self.done: list[tuple[str, float]] = []
+        self.done: dict[str, float] = {}
         self.now: tuple[str, float] | None = None
 
     def announce(self, text: str) -> None:
@@ -44,8 +45,9 @@ class StageLine:
         running = self.now[0]
         self._close()
         if failed:
-            self.show(_line([*self._said()[:-1], f"stopped while {running}"]))
-        elif sum(seconds for _, seconds in self.done) >= WORTH_TELLING:
+            self.done.pop(running)
+            self.show(_line([*self._said(), f"stopped while {running}"]))
+        elif sum(self.done.values()) >= WORTH_TELLING:
             self.show(_line(self._said()))
         else:
             self.show(Html("", ""))
@@ -53,11 +55,11 @@ class StageLine:
     def _close(self) -> None:
         if self.now is not None:
             text, started = self.now
-            self.done.append((text, time.monotonic() - started))
+            self.done[text] = self.done.get(text, 0.0) + time.monotonic() - started
             self.now = None
 
     def _said(self) -> list[str]:
-        return [f"{text} {seconds:.1f} s" for text, seconds in self.done]
+        return [f"{text} {seconds:.1f} s" for text, seconds in self.done.items() if seconds >= WORTH_NAMING]
 
 
 def _line(parts: list[str]) -> Html:

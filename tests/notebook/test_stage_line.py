@@ -43,6 +43,16 @@ def test_the_line_tells_what_is_done_and_what_runs(clock: Clock) -> None:
     assert "<model>" not in shown[-1].html
 
 
+def test_a_stage_that_comes_back_is_told_once_and_a_short_one_not_at_all(clock: Clock) -> None:
+    shown: list[Html] = []
+    line = StageLine(shown.append)
+    for text, seconds in (("writing", 1.0), ("checking", 0.01), ("writing", 2.0)):
+        line.announce(text)
+        clock.now += seconds
+    line.end(failed=False)
+    assert shown[-1].text == "writing 3.0 s"
+
+
 def test_what_took_no_time_leaves_no_line(clock: Clock) -> None:
     shown: list[Html] = []
     line = StageLine(shown.append)
