@@ -100,7 +100,7 @@ def page(debian: Callable[[str, bool], None]) -> Iterator[Page]:
     debian("chromium", executable is not None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened = browser.new_page(viewport={"width": 1280, "height": 1280})
         opened.set_default_timeout(PATIENCE * 1000)
         yield opened
         browser.close()
@@ -129,9 +129,12 @@ def _take_pictures(page: Page, cells: list[dict[str, Any]]) -> None:
     """Keep a picture of each stage, for a person to look at."""
     shutil.rmtree(SCREENSHOTS, ignore_errors=True)
     SCREENSHOTS.mkdir(parents=True)
-    page.screenshot(path=SCREENSHOTS / "lab.png")
     for number, cell in enumerate(cells):
         stage = cell["metadata"].get("stage", "prose").replace(" ", "-")
         shown = page.locator(".jp-Notebook .jp-Cell").nth(number)
         shown.scroll_into_view_if_needed()
         shown.screenshot(path=SCREENSHOTS / f"{number + 1:02}-{stage}.png")
+    stages = [cell["metadata"].get("stage") for cell in cells]
+    measured = page.locator(".jp-Notebook .jp-Cell").nth(stages.index("profile"))
+    measured.evaluate("cell => cell.scrollIntoView({block: 'start'})")
+    page.screenshot(path=SCREENSHOTS / "lab.png")
