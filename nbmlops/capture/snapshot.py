@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nbmlops.capture.data import Fingerprint, fingerprint
 from nbmlops.capture.environment import Environment, capture_environment
-from nbmlops.capture.fingerprint import Fingerprint, fingerprint
 from nbmlops.capture.git import GitState, capture_git
 from nbmlops.capture.machine import Machine, capture_machine
 from nbmlops.capture.notebook import NotebookState, capture_notebook, current_shell

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from nbmlops.capture.fingerprint import MOST_COLUMNS
+from nbmlops.capture.data import MOST_COLUMNS
 from nbmlops.core.errors import InvalidInput
 
 
