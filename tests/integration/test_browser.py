@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,15 +83,18 @@ def _address(server: subprocess.Popen[bytes], log: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of what the notebook needs, with a workspace of its own that is taken down whatever happens."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    shutil.copytree(ROOT / "docs/images", tmp_path / "docs/images")
-    (tmp_path / ".nbmlops").mkdir()
-    monkeypatch.setenv("NBMLOPS_WORKSPACE", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    yield tmp_path
-    subprocess.run([sys.executable, "-m", "nbmlops.cli", "down"], check=False, capture_output=True)
+    with tempfile.TemporaryDirectory(prefix="flights-") as folder:  # its short path is seen in the pictures
+        made = Path(folder)
+        (made / "notebooks").mkdir()
+        shutil.copy(ROOT / NOTEBOOK, made / "notebooks")
+        shutil.copytree(ROOT / "docs/images", made / "docs/images")
+        (made / ".nbmlops").mkdir()
+        monkeypatch.setenv("NBMLOPS_WORKSPACE", folder)
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        yield made
+        subprocess.run([sys.executable, "-m", "nbmlops.cli", "down"], check=False, capture_output=True)
 
 
 @pytest.fixture
