@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from nbmlops.conversion.onnx_model import MISSING_TEXT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def parts(model: Any) -> Iterator[Any]:
@@ -26,6 +29,31 @@ def tree_nodes(model: Any) -> int:
     """Return the number of nodes of all trees in `model`."""
     trees = {id(part.tree_): part.tree_ for part in parts(model) if hasattr(part, "tree_")}
     return sum(getattr(tree, "node_count", 0) for tree in trees.values())
+
+
+def holds(model: Any, kind: str) -> bool:
+    """Return whether `model` or an estimator inside it is of a class whose name begins with `kind`."""
+    return any(type(part).__name__.startswith(kind) for part in parts(model))
+
+
+def as_fitted(rows: pd.DataFrame, signature: Mapping[str, Any], model: Any) -> Any:
+    """Return the rows of a saved sample in the form that the fitted object takes.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame, shape (n_rows, n_features)
+    signature : mapping
+    model : object
+
+    Returns
+    -------
+    DataFrame, ndarray or Series
+        An array where the signature is a tensor, a Series where `model` takes texts, one a row.
+    """
+    inputs = signature.get("inputs")
+    if isinstance(inputs, Mapping):
+        return rows.to_numpy().reshape(len(rows), *inputs["tensor"]["shape"][1:])
+    return rows.iloc[:, 0] if rows.shape[1] == 1 and text_vectorizers(model) and not has_columns(model) else rows
 
 
 def has_columns(model: Any) -> bool:
@@ -64,20 +92,20 @@ def convertible(model: Any) -> Any:
     elif isinstance(model, VotingClassifier):
         same.flatten_transform = False
         same.estimators_ = [convertible(inner) for inner in model.estimators_]
-    elif (
-        isinstance(model, SimpleImputer)
-        and model.statistics_.dtype == object
-        and not isinstance(model.missing_values, str)
-    ):
+    elif isinstance(model, SimpleImputer) and not isinstance(model.missing_values, str) and _of_text(model.statistics_):
         same.missing_values = MISSING_TEXT
     elif isinstance(getattr(model, "categories_", None), list):
         same.categories_ = [_text_categories(categories) for categories in model.categories_]
     return same
 
 
+def _of_text(values: Any) -> bool:
+    return values.dtype == object and any(isinstance(one, str) for one in values)
+
+
 def _text_categories(categories: Any) -> Any:
     import numpy as np
 
-    if categories.dtype != object or not any(isinstance(one, str) for one in categories):
+    if not _of_text(categories):
         return categories
     return np.array([one if isinstance(one, str) else MISSING_TEXT for one in categories], dtype=object)

@@ -31,9 +31,9 @@ class OnnxModel(Record):
     converter : str
         Name of the converter that made it.
     inputs : tuple of mapping
-        One for each input: ``name`` (in the graph), ``column`` (in the signature; None for one tensor), ``dtype``
-        (``float32``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1 for the rows). A missing value is NaN in a
-        float input and the empty text in a string input.
+        One for each input: ``name`` (in the graph), ``column`` (of the signature; a list of them, side by side; or
+        None for a tensor), ``dtype`` (``float32``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1 for the rows).
+        A missing value is NaN in a float input and the empty text in a string input.
     label_output : str
         Name of the output with labels, or with the values of a regression; ``(n_rows,)`` or ``(n_rows, n_outputs)``.
     probability_output : str or None
@@ -97,13 +97,15 @@ def _array(rows: Any, wanted: Mapping[str, Any]) -> np.ndarray:
     import numpy as np
     import pandas as pd
 
-    column = wanted["column"]
+    column, dtype = wanted["column"], wanted["dtype"]
     if column is None:
         values = np.asarray(rows)
-        return np.ascontiguousarray(_cast(pd.Series(values.ravel()), wanted["dtype"]).reshape(values.shape))
-    if column not in rows:
-        raise InvalidInput(f"the column {column!r} is missing", expected="every column that the model was fitted with")
-    return _cast(rows[column], wanted["dtype"]).reshape(-1, 1)
+        return _cast(pd.Series(values.ravel()), dtype).reshape(-1, *wanted["shape"][1:])
+    names = [column] if isinstance(column, str) else column
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise InvalidInput(f"the column {missing[0]!r} is missing", expected=f"the columns {', '.join(names)}")
+    return np.stack([_cast(rows[name], dtype) for name in names], axis=1)
 
 
 def _cast(values: pd.Series, dtype: str) -> np.ndarray:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbmlops.conversion.estimators import as_fitted
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -40,10 +42,11 @@ class Probe:
     what: str
     rows: pd.DataFrame
 
-    def answers(self, model: Any, *, with_probabilities: bool) -> Any:
+    def answers(self, model: Any, signature: Mapping[str, Any], *, with_probabilities: bool) -> Any:
         """Return the fitted object's own answers, as a reference."""
-        probabilities = model.predict_proba(self.rows) if with_probabilities else None
-        return _Answers(self.rows, model.predict(self.rows), probabilities, getattr(model, "classes_", None))
+        rows = as_fitted(self.rows, signature, model)
+        probabilities = model.predict_proba(rows) if with_probabilities else None
+        return _Answers(self.rows, model.predict(rows), probabilities, getattr(model, "classes_", None))
 
 
 def probes(inputs: Any, signature: Mapping[str, Any]) -> tuple[Probe, ...]:

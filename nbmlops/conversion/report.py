@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.conversion.agreement import Fidelity
+from nbmlops.conversion.fidelity import Fidelity
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.core.display import Card, Shown, badge
 from nbmlops.core.errors import Refused

@@ -6,12 +6,15 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbmlops.conversion.converters import CONVERTER_ERRORS
-from nbmlops.conversion.estimators import convertible, has_columns, text_vectorizers, tree_nodes
+from nbmlops.conversion.estimators import convertible, has_columns, holds, text_vectorizers, tree_nodes
 from nbmlops.conversion.onnx_model import OnnxModel
+from nbmlops.conversion.seam import CONVERTER_ERRORS
 from nbmlops.core.errors import InvalidObject
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 18
 """Pinned, so that a model converts to the same bytes everywhere: every supported ONNX Runtime (1.18 and later) and
@@ -19,7 +22,14 @@ skl2onnx (1.18 and later) know it."""
 ML_OPSET = 3
 NODE_LIMIT = 600_000
 """Trees with more nodes in all are left alone: skl2onnx takes about 9 µs a node, so a conversion stays below some six
-seconds. It is the time bound of a conversion; nothing else that skl2onnx converts comes near it."""
+seconds."""
+EXCLUDED = {
+    "HistGradientBoosting": "its converter for HistGradientBoosting does not work",
+    "IsolationForest": "it takes minutes for an IsolationForest",
+    "KNeighbors": "ONNX Runtime searches neighbours more slowly than scikit-learn",
+    "GaussianProcess": "ONNX Runtime answers a Gaussian process more slowly than scikit-learn",
+}
+"""Classes, by the beginning of their names, on which a try would be wasted."""
 NUMBERS = frozenset({"boolean", "integer", "long", "float", "double"})
 
 
@@ -45,9 +55,12 @@ class SklearnConverter:
         InvalidObject
             skl2onnx has no converter for a step, an input has a type that it can't take, or the trees are too many.
         """
+        for kind, reason in EXCLUDED.items():
+            if holds(model, kind):
+                raise InvalidObject(reason)
         nodes = tree_nodes(model)
         if nodes > NODE_LIMIT:
-            raise InvalidObject(f"its trees have {nodes:,} nodes; converting more than {NODE_LIMIT:,} takes too long")
+            raise InvalidObject(f"its trees have {nodes:,} nodes, and more than {NODE_LIMIT:,} take too long")
         reasons: list[Exception] = []
         for inputs in _possible_inputs(model, signature):
             try:
@@ -101,9 +114,7 @@ def _convert(model: Any, inputs: Sequence[Mapping[str, Any]]) -> OnnxModel:
     types = [(one["name"], kinds[one["dtype"]]([None, *one["shape"][1:]])) for one in inputs]
     ready = convertible(model)
     probabilities = is_classifier(model) and hasattr(model, "predict_proba")
-    options: dict[Any, Any] = {kind: {"locale": "C"} for kind in text_vectorizers(model)}
-    if probabilities:
-        options[id(ready)] = {"zipmap": False}
+    options = {**_options(model), **({id(ready): {"zipmap": False}} if probabilities else {})}
     with _silence():
         graph = convert_sklearn(
             ready,
@@ -112,6 +123,8 @@ def _convert(model: Any, inputs: Sequence[Mapping[str, Any]]) -> OnnxModel:
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             options=options or None,
         )
+    if getattr(getattr(model, "classes_", None), "dtype", "") == "bool":
+        _answer_booleans(graph.graph)
     outputs = [output.name for output in graph.graph.output]
     return OnnxModel(
         content=graph.SerializeToString(deterministic=True),
@@ -121,6 +134,23 @@ def _convert(model: Any, inputs: Sequence[Mapping[str, Any]]) -> OnnxModel:
         probability_output=outputs[1] if probabilities else None,
         opset=OPSET,
     )
+
+
+def _options(model: Any) -> dict[Any, Any]:
+    """Return what some steps need to be told: a locale that every machine has, and plain scores."""
+    from sklearn.svm import LinearSVC
+
+    options: dict[Any, Any] = {kind: {"locale": "C"} for kind in text_vectorizers(model)}
+    return {**options, LinearSVC: {"raw_scores": True}} if holds(model, "LinearSVC") else options
+
+
+def _answer_booleans(graph: onnx.GraphProto) -> None:
+    """Let the label be true or false, as the fitted object says it; skl2onnx answers 1 or 0."""
+    from onnx import TensorProto, helper
+
+    label = graph.output[0]
+    graph.node.append(helper.make_node("Cast", [label.name], [f"{label.name}_boolean"], to=TensorProto.BOOL))
+    label.CopyFrom(helper.make_tensor_value_info(f"{label.name}_boolean", TensorProto.BOOL, [None]))
 
 
 @contextmanager

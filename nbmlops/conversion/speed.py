@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.conversion.report import Speed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbmlops.conversion.onnx_model import OnnxModel
 
 BATCH = 1000
@@ -19,10 +21,10 @@ SECONDS_EACH = 0.1
 FEWEST = 3
 
 
-def speed(model: Any, onnx: OnnxModel, rows: Any) -> Speed:
+def speed(model: Any, onnx: OnnxModel, rows: Any, frame: pd.DataFrame) -> Speed:
     """Measure one row and a batch of rows, medians over rotating rows, in well under a second.
 
-    The fitted object gets the frame that a server would have to build for it; ONNX Runtime gets arrays, as the server
+    The fitted object gets the rows that a server would have to build for it; ONNX Runtime gets arrays, as the server
     decodes them.
 
     Parameters
@@ -30,15 +32,16 @@ def speed(model: Any, onnx: OnnxModel, rows: Any) -> Speed:
     model : object
         The fitted object.
     onnx : OnnxModel
-    rows : pandas.DataFrame or numpy.ndarray, shape (n_rows, n_features)
+    rows : DataFrame, Series or ndarray, shape (n_rows, n_features)
+        In the form that the fitted object takes.
+    frame : pandas.DataFrame, shape (n_rows, n_features)
+        The same rows as columns.
     """
-    batch = min(BATCH, len(rows))
+    batch = min(BATCH, len(frame))
     fitted, converted = [], []
     for size in (1, batch):
-        slices = _rotating(rows, size)
-        feeds = [onnx.feeds(piece) for piece in slices]
-        fitted.append(_median(model.predict, slices))
-        converted.append(_median(onnx.run, feeds))
+        fitted.append(_median(model.predict, _rotating(rows, size)))
+        converted.append(_median(onnx.run, [onnx.feeds(piece) for piece in _rotating(frame, size)]))
     return Speed(rows=(1, batch), fitted_ms=(fitted[0], fitted[1]), onnx_ms=(converted[0], converted[1]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5
 WORST_ROWS = 5
+INCOMPARABLE = sys.float_info.max
+"""The difference to a NaN, an infinity or an answer of another shape; JSON has no infinity."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Fidelity(Record):
     labels_equal, labels_different : int
         Rows whose label is, or is not, the reference's. A regression has no labels: both count rows within tolerance.
     max_difference : float
-        The largest difference of a probability; of a regression's values, relative to the value. ``inf`` where the
-        shapes differ or one side alone is NaN.
+        The largest difference of a probability; of a regression's values, relative to the value. The largest float
+        where the shapes differ or one side alone is NaN.
     worst : tuple of int
         Positions of the rows that differ most, at most five, those with another label first.
     tolerance : float
@@ -98,14 +101,14 @@ def _differing_labels(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
         return np.ones(len(expected), dtype=bool)
     # Text compares as text and numbers as numbers, whatever their width: object arrays do both.
     unequal = np.asarray(expected.astype(object) != received.astype(object), dtype=bool)
-    return np.asarray(unequal.reshape(len(expected), -1).any(axis=1))
+    return np.asarray(unequal.any(axis=tuple(range(1, unequal.ndim))))
 
 
 def _differences(expected: np.ndarray, received: np.ndarray, *, relative: bool) -> np.ndarray:
     import numpy as np
 
     if received.shape != expected.shape or received.dtype.kind not in "fiub":
-        return np.full(len(expected), np.inf)
+        return np.full(len(expected), INCOMPARABLE)
     left, right = expected.astype(np.float64), received.astype(np.float64)
     scale = np.ones_like(left)
     if relative:
@@ -113,6 +116,8 @@ def _differences(expected: np.ndarray, received: np.ndarray, *, relative: bool) 
         floor = min(1.0, float(np.nanmax(np.abs(left), initial=0.0)) or 1.0)
         scale = np.maximum(np.abs(left), floor)
     both = np.isnan(left) & np.isnan(right)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         gap = np.where(both | (left == right), 0.0, np.abs(left - right) / scale)
-    return np.asarray(np.nan_to_num(gap, nan=np.inf).reshape(len(expected), -1).max(axis=1, initial=0.0))
+    return np.asarray(
+        np.nan_to_num(gap, nan=INCOMPARABLE, posinf=INCOMPARABLE).max(axis=tuple(range(1, gap.ndim)), initial=0.0)
+    )

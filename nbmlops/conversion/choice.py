@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.conversion.agreement import TOLERANCE, Fidelity, agreement
-from nbmlops.conversion.converters import CONVERTER_ERRORS, Converter, converters
+from nbmlops.conversion.estimators import as_fitted
+from nbmlops.conversion.fidelity import TOLERANCE, Fidelity, agreement
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.probes import Probe, probes
 from nbmlops.conversion.report import ConversionReport
+from nbmlops.conversion.seam import CONVERTER_ERRORS, Converter, converters
 from nbmlops.conversion.speed import speed
 from nbmlops.core.progress import stage
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from nbmlops.registry import Reference
 
 REASON_LENGTH = 160
+CHUNK = 1000  # rows
+PATIENCE = 10.0  # seconds for all rows of the sample
 VERSIONS = ("onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 RUNG = "float32"
 
@@ -71,16 +75,16 @@ def _attempt(converter: Converter, model: Any, signature: Mapping[str, Any], ref
     name = converter.name
     try:
         onnx = converter.convert(model, signature)
-        fidelity = agreement(reference, *onnx.predict(reference.inputs))
+        fidelity = agreement(reference, *_answers(onnx, reference.inputs))
     except failures() as error:
         return _stays(f"{name} can't convert this model: {_one_line(error)}")
     if not fidelity.agrees:
         return _stays(_disagreement(name, fidelity), fidelity)
     asked = probes(reference.inputs, signature)
     for probe in asked:
-        if not _agrees(model, onnx, probe, reference):
+        if not _agrees(model, onnx, probe, signature):
             return _stays(f"{name} made a model that answers differently for {probe.what}", fidelity)
-    measured = speed(model, onnx, reference.inputs)
+    measured = speed(model, onnx, as_fitted(reference.inputs, signature, model), reference.inputs)
     if measured.one_row < 1:
         return _stays(f"{name}'s model agrees, but is slower: {measured}", fidelity)
     return ConversionReport(
@@ -95,6 +99,20 @@ def _attempt(converter: Converter, model: Any, signature: Mapping[str, Any], ref
     )
 
 
+def _answers(onnx: OnnxModel, inputs: Any) -> tuple[Any, Any]:
+    """Return the converted model's answers, a thousand rows at a time, within `PATIENCE`."""
+    import numpy as np
+
+    end = time.monotonic() + PATIENCE
+    answers = []
+    for start in range(0, len(inputs), CHUNK):
+        if time.monotonic() > end:
+            raise RuntimeError(f"its model answered only {start:,} rows in {PATIENCE:.0f} seconds")
+        answers.append(onnx.predict(inputs.iloc[start : start + CHUNK]))
+    labels, probabilities = zip(*answers, strict=True)
+    return np.concatenate(labels), None if probabilities[0] is None else np.concatenate(probabilities)
+
+
 def _disagreement(name: str, fidelity: Fidelity) -> str:
     if fidelity.labels_different:
         what = f"{fidelity.labels_different:,} of {fidelity.rows:,} saved rows get another answer"
@@ -103,17 +121,28 @@ def _disagreement(name: str, fidelity: Fidelity) -> str:
     return f"{name} made a model that disagrees with the fitted one: {what}"
 
 
-def _agrees(model: Any, onnx: OnnxModel, probe: Probe, reference: Reference) -> bool:
+def _agrees(model: Any, onnx: OnnxModel, probe: Probe, signature: Mapping[str, Any]) -> bool:
     """Compare both on rows that no sample holds; where the fitted object refuses them, the converted one must too."""
     try:
-        expected = probe.answers(model, with_probabilities=reference.probabilities is not None)
+        expected = probe.answers(model, signature, with_probabilities=onnx.probability_output is not None)
     except CONVERTER_ERRORS:
         expected = None
     try:
         label, probabilities = onnx.predict(probe.rows)
     except failures():
         return expected is None
-    return expected is not None and agreement(expected, label, probabilities).agrees
+    return expected is not None and agreement(expected, _ties_aside(expected, label), probabilities).agrees
+
+
+def _ties_aside(expected: Any, label: Any) -> Any:
+    """Return `label`, with the expected one where two classes are equally likely: made rows lie on ties, real don't."""
+    import numpy as np
+
+    if expected.probabilities is None or np.shape(label) != np.shape(expected.predictions):
+        return label
+    ranked = np.sort(expected.probabilities, axis=1)
+    tied = ranked[:, -1] - ranked[:, -2:].min(axis=1) <= TOLERANCE
+    return np.where(tied, expected.predictions.astype(object), np.asarray(label).astype(object))
 
 
 def _certificate(onnx: OnnxModel, fidelity: Fidelity, reference: Reference, asked: tuple[Probe, ...]) -> dict[str, Any]:
@@ -140,5 +169,6 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def _one_line(error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = getattr(error, "message", str(error)).strip()
+    first = (text or type(error).__name__).splitlines()[0].rstrip(".")
     return first if len(first) <= REASON_LENGTH else f"{first[:REASON_LENGTH].rstrip()}…"
