@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 LINE_LIMIT = 1024 * 1024  # bytes of one answer
 KEPT_LINES = 20  # of standard error, for the message when it fails
 GRACE = 10.0  # seconds to finish what is in flight
+LAST_WORDS = 1.0  # seconds to read what a process that ended had written
 LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -56,7 +57,9 @@ class Child:
         self._log = log
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
         self._turn = asyncio.Lock()
-        self._errors = asyncio.create_task(self._copy_errors())
+        self._waiting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        # Both are read all the time: a process whose pipe is full stands still.
+        self._readers = [asyncio.create_task(self._read_answers()), asyncio.create_task(self._copy_errors())]
 
     @classmethod
     async def start(cls, command: Command, log: logging.Logger, timeout: float) -> Child:
@@ -79,12 +82,12 @@ class Child:
             env=dict(command.environment),
             cwd=command.folder,
             pass_fds=command.descriptors,
-            limit=LINE_LIMIT,
         )
         child = cls(command, process, log)
         try:
-            ready = await asyncio.wait_for(child._answer(), timeout)
+            ready = await asyncio.wait_for(child._waiting, timeout)
             if not ready.get("ready"):
+                await child.kill()  # first, so that its last words are in the message
                 message = str(ready.get("error", "it said that it is not ready"))
                 raise child.failure(message, code=str(ready.get("code", "load_failed")))
         except TimeoutError:
@@ -116,10 +119,13 @@ class Child:
             When the process is gone, is silent for `timeout` seconds or answers ``"ok": false``.
         """
         async with self._turn:
+            self._waiting = asyncio.get_running_loop().create_future()
             try:
                 self._stdin.write(json.dumps(message).encode() + b"\n")
                 await self._stdin.drain()
-                answer = await asyncio.wait_for(self._answer(), timeout)
+                if self._readers[0].done():
+                    raise self.failure("it is gone", code="gone")
+                answer = await asyncio.wait_for(self._waiting, timeout)
             except (ConnectionError, RuntimeError) as error:
                 raise self.failure(f"it is gone ({error})", code="gone") from error
             except TimeoutError:
@@ -165,36 +171,53 @@ class Child:
 
     async def _ended(self) -> None:
         await self.process.wait()
-        await asyncio.wait({self._errors}, timeout=1.0)  # a process that the model started may hold the pipe open
+        # Not for ever: a process that the model started may hold a pipe open.
+        await asyncio.wait(self._readers, timeout=LAST_WORDS)
+        for reader in self._readers:
+            reader.cancel()
 
-    async def _answer(self) -> dict[str, Any]:
+    async def _read_answers(self) -> None:
+        """Hand each answer to whoever waits for it, and everything else to the log: models print."""
         assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
+        async for line in _lines(self.process.stdout):
             try:
                 answer = json.loads(line)
             except ValueError:
                 answer = None
-            if isinstance(answer, dict):
-                return answer
-            self._note(line.decode(errors="replace").rstrip())  # the model's code printed something
-        await self._ended()
-        raise self.failure(f"it ended with exit code {self.process.returncode}", code="ended")
+            if isinstance(answer, dict) and answer.keys() & {"ok", "ready"} and not self._waiting.done():
+                self._waiting.set_result(answer)
+            else:
+                self._note(line)
+        await self.process.wait()
+        await asyncio.wait(self._readers[1:], timeout=LAST_WORDS)
+        if not self._waiting.done():
+            self._waiting.set_exception(
+                self.failure(f"it ended with exit code {self.process.returncode}", code="ended")
+            )
+            self._waiting.exception()  # nobody may be waiting
 
     async def _copy_errors(self) -> None:
         assert self.process.stderr is not None
-        rest = b""
-        while block := await self.process.stderr.read(65536):
-            *lines, rest = (rest + block).split(b"\n")
-            for line in (*lines, rest) if len(rest) > LINE_LIMIT else lines:
-                self._note(line.decode(errors="replace"))
-            rest = rest if len(rest) <= LINE_LIMIT else b""
-        if rest:
-            self._note(rest.decode(errors="replace"))
+        async for line in _lines(self.process.stderr):
+            self._note(line)
 
     def _note(self, line: str) -> None:
         if line:
             self._tail.append(line)
             self._log.info("%s: %s", self.name, line)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yield lines of any length; one past the limit comes in pieces."""
+    rest = b""
+    while block := await stream.read(65536):
+        *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > LINE_LIMIT:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 def _signal_name(number: int) -> str:

@@ -17,6 +17,7 @@ from nbmlops.deployment.spec import ArmSpec, EndpointSpec
 from nbmlops.serving import source_files
 
 ISLAND = "nbmlops_serving"  # the serving island's name inside a bundle
+UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # what a model prints is in the log when it was printed
 
 
 @dataclass(frozen=True, order=True)
@@ -87,12 +88,12 @@ def installed_island() -> dict[str, str]:
 def scorer_command(post: Post, folder: Path, listener: int) -> Command:
     """Return the command of a scorer that inherits the listening socket `listener`."""
     argv = (sys.executable, "-m", "nbmlops.serving.scorer", "--fd", str(listener))
-    return Command(post.name, argv, os.environ, folder, (listener,))
+    return Command(post.name, argv, os.environ | UNBUFFERED, folder, (listener,))
 
 
 def worker_command(post: Post, arm: ArmSpec, folder: Path, socket: Path) -> Command:
     """Return the command of a worker that serves `arm` on `socket`."""
-    environment = dict(os.environ)
+    environment = os.environ | UNBUFFERED
     package = "nbmlops.serving"
     if not same_island(arm):  # what it was packed with, it is served with
         package = ISLAND

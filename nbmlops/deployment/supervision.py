@@ -113,14 +113,14 @@ class Supervisor:
 
     async def close(self) -> None:
         """Let requests in flight finish, end every process, remove the sockets."""
+        if self._end is not None:
+            self._remember(ended=self._end.because)
+            self._recorder.tell(self._end)
         self._listener.close()
         await self._fleet.stop()
         if self._control is not None:
             self._control.close()
             self._control_path.unlink(missing_ok=True)
-        if self._end is not None:
-            self._recorder.tell(self._end)
-            self._remember(ended=self._end.because)
         await self._recorder.close()
 
     def end(self, because: Notice | None) -> None:

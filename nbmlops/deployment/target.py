@@ -61,7 +61,7 @@ class EndpointStatus(Record):
 
 @runtime_checkable
 class Target(Protocol):
-    """A place where endpoints run. `nbmlops.testing.check_target` says whether an implementation keeps the contract.
+    """A place where endpoints run; `nbmlops.testing.targets.check_target` checks that an implementation keeps this.
 
     Every method that takes a name raises `NotFound`, with the nearest names, for one that is not there.
     """
