@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ MARKERS = (FOLDER, ".git", "pyproject.toml")
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "glusterfs", "lustre", "gpfs", "beegfs", "fuse.sshfs"}
 )
+PROBE_BYTES = 4096
 SOCKET_PATH_LIMIT = 100  # a Unix socket's path may hold 108 bytes; names inside the folder need a few
 
 
@@ -38,9 +40,13 @@ class Workspace:
     def find(cls, start: Path | str | None = None) -> Workspace:
         """Return the workspace of the nearest folder up with a marker, else of `start` itself.
 
-        Markers are ``.nbmlops``, ``.git`` and ``pyproject.toml``. Nothing is created.
+        Markers are ``.nbmlops``, ``.git`` and ``pyproject.toml``. Without `start`, ``NBMLOPS_WORKSPACE`` names the
+        folder itself; else the search begins in the current one. Nothing is created.
         """
-        here = Path(start or os.environ.get("NBMLOPS_WORKSPACE") or Path.cwd()).resolve()
+        named = os.environ.get("NBMLOPS_WORKSPACE")
+        if start is None and named:
+            return cls(Path(named).expanduser().resolve())
+        here = Path(start or Path.cwd()).resolve()
         for folder in (here, *here.parents):
             if any((folder / marker).exists() for marker in MARKERS):
                 return cls(folder)
@@ -89,6 +95,8 @@ class Workspace:
     def sockets(self) -> Path:
         """A short private folder for Unix sockets (a long project path would not fit in an address)."""
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        if not base.is_dir():  # it may name a session's folder that is gone
+            base = Path(tempfile.gettempdir())
         key = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         folder = base / f"nbmlops-{os.getuid()}-{key}"
         return folder if len(os.fsencode(folder)) < SOCKET_PATH_LIMIT - 40 else Path("/tmp") / folder.name
@@ -102,7 +110,8 @@ class Workspace:
             When the folder is read-only, full, or on a network file system.
         """
         with storage_errors(self.home):
-            _refuse_network(self.home)
+            if any(uri.startswith("sqlite:") for uri in (self.tracking_uri, self.journal_uri)):
+                _refuse_network(self.home)
             self.home.mkdir(parents=True, exist_ok=True)
             ignore = self.home / ".gitignore"
             if not ignore.exists():
@@ -111,7 +120,15 @@ class Workspace:
                 folder.mkdir(exist_ok=True)
             self.run.mkdir(mode=0o700, exist_ok=True)
             _private(self.sockets)
+            _probe(self.home)
         return self
+
+
+def _probe(folder: Path) -> None:
+    """Write a few bytes: a folder that exists tells neither a read-only file system nor a full one."""
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        stream.write(bytes(PROBE_BYTES))
+        stream.flush()
 
 
 def _private(folder: Path) -> None:
@@ -154,7 +171,7 @@ def file_system(path: Path) -> str:
     where = os.fspath(path.resolve())
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
-        point = left.split()[4].encode().decode("unicode_escape")
+        point = re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), left.split()[4])
         inside = where == point or where.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):  # the last of equals is the one mounted on top
             best, kind = point, right.split()[0]

@@ -181,11 +181,7 @@ class Tracker:
         except Exception as error:  # noqa: BLE001  the user's own code is called in here: score, get_params, a repr
             if not self._warned:
                 self._warned = True
-                warnings.warn(
-                    f"A fit could not be tracked, or not wholly ({type(error).__name__}: {error}). The fit itself is "
-                    "not affected; this is said once. Turn tracking off with %track --off.",
-                    stacklevel=2,
-                )
+                _warn(error)
             return None
 
     def _show(self, *_result: Any) -> None:
@@ -195,6 +191,16 @@ class Tracker:
             from IPython.display import display
 
             display(TrackedRuns(self.runs))  # type: ignore[no-untyped-call]
+
+
+def _warn(error: Exception) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # where the user made warnings errors, this one must not become the fit's
+        warnings.warn(
+            f"A fit could not be tracked, or not wholly: {type(error).__name__}: {error} The fit itself is not "
+            "affected; this is said once. Turn tracking off with %track --off.",
+            stacklevel=3,
+        )
 
 
 def _capture(estimator: Any, given: Arguments) -> Captured:
