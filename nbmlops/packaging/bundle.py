@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbmlops.core import digests
-from nbmlops.core.errors import Corrupt
+from nbmlops.core.errors import Corrupt, InvalidObject
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.progress import stage
 from nbmlops.core.records import Record, frozen_map
 from nbmlops.core.workspace import Workspace, storage_errors
-from nbmlops.packaging.contents import Contents, Source, plan
+from nbmlops.packaging.contents import FORMAT, Contents, Source, plan
 
 if TYPE_CHECKING:
     from nbmlops.conversion import OnnxModel
@@ -102,6 +102,8 @@ def read_bundle(path: Path) -> Bundle:
     ------
     Corrupt
         ``bundle.json`` is missing, unreadable, or was changed.
+    InvalidObject
+        Another version of nbmlops wrote it in another format.
     """
     manifest = path / MANIFEST
     try:
@@ -112,6 +114,12 @@ def read_bundle(path: Path) -> Bundle:
     digest = digests.of_bytes(text)
     if path.name != digest.removeprefix(digests.PREFIX):
         raise _corrupt(path, MANIFEST, f"was changed: it has the digest {digest}")
+    if facts["format"] != FORMAT:
+        raise InvalidObject(
+            f"bundle {path.name[:12]} has format {facts['format']}",
+            expected=f"format {FORMAT}",
+            hint="Use the nbmlops that wrote it, or deploy again with this one.",
+        )
     return Bundle(path=path, digest=digest, runtime=facts["runtime"], manifest=frozen_map(facts))
 
 
