@@ -19,7 +19,7 @@ class Run:
     source : str
     cell_id : str
         Empty where it is unknown.
-    finished_at : float or None, seconds since the epoch
+    started_at : float or None, seconds since the epoch
         None where it is unknown.
     bound : frozenset of str
         Names that were seen to be bound, beside those that the source tells.
@@ -29,7 +29,7 @@ class Run:
     execution_count: int
     source: str
     cell_id: str = ""
-    finished_at: float | None = None
+    started_at: float | None = None
     bound: frozenset[str] = frozenset()
     succeeded: bool = True
 

@@ -121,7 +121,9 @@ def _run(count: int, source: str, listening: Recorder | None) -> Run:
         return Run(count, source)
     seen = listening.executions.get(count)
     if seen is not None and seen.source == source:
-        return Run(count, source, seen.cell_id, seen.finished_at, seen.bound, seen.succeeded)
-    # It ran before the recorder began, or is running now
+        return Run(count, source, seen.cell_id, seen.started_at, seen.bound, seen.succeeded)
+    if listening.running[1] == source and count > max(listening.executions, default=0):
+        return Run(count, source, listening.running[0])
+    # It ran before the recorder began; the cell that began it is still running
     before = count <= min(listening.executions, default=0)
-    return Run(count, source, finished_at=listening.started_at if before else None)
+    return Run(count, source, started_at=listening.started_at if before else None)

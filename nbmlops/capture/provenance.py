@@ -24,7 +24,15 @@ def warnings(lineage: Lineage, runs: Sequence[Run], saved: SavedNotebook) -> tup
             f"It is unknown whether the notebook still holds {_names(states['unknown'])}, which the model came from: "
             "it was not saved since."
         )
-    said += map(_disorder, disorders(lineage, runs, saved.position))
+    together: dict[tuple[int, int, str], list[Disorder]] = {}
+    for one in disorders(lineage, runs, saved.position):
+        key = (
+            one.step.reader.execution_count,
+            one.step.writer.execution_count,
+            name(one.between) if one.between else "",
+        )
+        together.setdefault(key, []).append(one)
+    said += map(_disorder, together.values())
     return tuple(dict.fromkeys(said))
 
 
@@ -41,17 +49,18 @@ def _names(runs: Sequence[Run]) -> str:
     return named if len(runs) <= MOST_NAMED else f"{named} and {len(runs) - MOST_NAMED} more"
 
 
-def _disorder(found: Disorder) -> str:
-    step = found.step
+def _disorder(found: Sequence[Disorder]) -> str:
+    """Say what two cells have against the notebook's order, with all the names between them."""
+    step, between = found[0].step, found[0].between
+    reader, writer = name(step.reader), name(step.writer)
+    names = " and ".join(sorted({repr(one.step.name) for one in found}))
     if step.reader.cell == step.writer.cell:
-        return f"Cells ran out of order: {name(step.reader)} ran on its own earlier result, {step.name!r}."
-    if found.between is not None:
-        return (
-            f"Cells ran out of order: {name(step.reader)} used {step.name!r} as {name(step.writer)} left it, but "
-            f"{name(found.between)} stands between them and writes it too."
-        )
+        return f"Cells ran out of order: {reader} ran on its own earlier result, {names}."
+    if between is None:
+        return f"Cells ran out of order: {reader} used {names} of {writer}, which stands below it."
     return (
-        f"Cells ran out of order: {name(step.reader)} used {step.name!r} of {name(step.writer)}, which stands below it."
+        f"Cells ran out of order: {reader} used {names} as {writer} left it, but {name(between)} stands between them "
+        "and writes it too."
     )
 
 

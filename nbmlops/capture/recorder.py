@@ -25,7 +25,7 @@ class Execution:
     cell_id : str
         Empty where the front end sends none.
     source : str
-    finished_at : float, seconds since the epoch
+    started_at : float, seconds since the epoch
     bound : frozenset of str
         Top-level names that were bound to another object than before.
     succeeded : bool
@@ -34,7 +34,7 @@ class Execution:
     execution_count: int
     cell_id: str
     source: str
-    finished_at: float
+    started_at: float
     bound: frozenset[str] = frozenset()
     succeeded: bool = True
 
@@ -45,17 +45,21 @@ class Recorder:
     def __init__(self, shell: Any) -> None:
         self.started_at = time.time()
         self.executions: dict[int, Execution] = {}
+        self.running: tuple[str, str] = ("", "")  # id and source of the cell that runs now
+        self._began = self.started_at
         self._names: Mapping[str, Any] = shell.user_ns
         self._before: dict[str, int] | None = None
 
     def pre_run_cell(self, info: Any) -> None:
-        """Note what each name is bound to before a cell runs."""
+        """Note what runs, and what each name is bound to before."""
+        self.running = (str(info.cell_id or ""), info.raw_cell)
+        self._began = time.time()
         self._before = self._bindings()
 
     def post_run_cell(self, result: Any) -> None:
         """Keep what ran; a silent execution has no number and is left out."""
         before, self._before = self._before, None
-        info = result.info
+        info, self.running = result.info, ("", "")
         if result.execution_count is None or info is None or not info.store_history:
             return
         after = self._bindings()
@@ -63,7 +67,7 @@ class Recorder:
         count = int(result.execution_count)
         cell_id = str(info.cell_id or "")
         self.executions[count] = Execution(
-            count, cell_id, info.raw_cell, time.time(), frozenset(bound), bool(result.success)
+            count, cell_id, info.raw_cell, self._began, frozenset(bound), bool(result.success)
         )
 
     def _bindings(self) -> dict[str, int]:

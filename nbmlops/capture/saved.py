@@ -57,7 +57,7 @@ class SavedNotebook:
         cell = self.find(run)
         if cell is not None and same(cell.source, run.source):
             return "saved"
-        if run.finished_at is None or run.finished_at > self.saved_at:
+        if run.started_at is None or run.started_at > self.saved_at:
             return "unknown"
         return "gone" if cell is None else "edited"
 

@@ -15,7 +15,7 @@ def test_it_sees_what_ran_under_which_id_and_what_it_bound(shell: InteractiveShe
     assert first.bound >= {"a", "b"}
     assert second.bound == {"b"}
     assert first.succeeded
-    assert first.finished_at <= second.finished_at
+    assert first.started_at <= second.started_at
 
 
 def test_a_failure_is_kept_as_one_and_a_silent_execution_not_at_all(shell: InteractiveShell) -> None:
