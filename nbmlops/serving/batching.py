@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .documents import Output, ScoringRequest
-from .errors import ModelFailed, RequestError, WorkerUnavailable
+from .errors import ModelFailed, RequestError
 from .inputs import Decoded, Generic, ModelInput, Rows
 from .outputs import Outputs
 from .runtimes import Runtime
@@ -88,7 +88,7 @@ def guarded(runtime: Runtime, data: ModelInput, output: Output) -> Outputs:
         raise ModelFailed(traceback.format_exc()) from None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     request: ScoringRequest
     answer: asyncio.Future[Outputs]
@@ -174,26 +174,19 @@ class Batcher:
 
     def _flush(self) -> None:
         soon, self._soon = self._soon, []
-        assert self._quick is not None
         for batch in _grouped(soon):
-            try:
-                data, output = self._assemble([item.request.data for item in batch]), _wanted(batch)
-                self._distribute(batch, guarded(self._quick, data, output))
-            except ModelFailed as error:
-                if len(batch) == 1:
-                    batch[0].settle(error)
-                else:
-                    self._one_by_one(batch)
+            self._call_quick(batch)
 
-    def _one_by_one(self, batch: list[_Waiting]) -> None:
-        """Score each request alone, so that only the one at fault fails."""
+    def _call_quick(self, batch: list[_Waiting]) -> None:
         assert self._quick is not None
-        for item in batch:
-            try:
-                data = self._assemble([item.request.data])
-                item.settle(guarded(self._quick, data, item.request.output))
-            except ModelFailed as error:
-                item.settle(error)
+        try:
+            data = self._assemble([item.request.data for item in batch])
+            self._distribute(batch, guarded(self._quick, data, _wanted(batch)))
+        except ModelFailed as error:
+            for single in _alone(batch, error):
+                self._call_quick(single)
+        except Exception as error:  # noqa: BLE001 - part of the request handler: nobody may be left waiting
+            _settle_all(batch, error)
 
     def _distribute(self, batch: list[_Waiting], outputs: Outputs) -> None:
         if len(batch) == 1:
@@ -218,14 +211,10 @@ class Batcher:
             data = self._assemble([item.request.data for item in batch])
             self._distribute(batch, await self.backend.call(data, _wanted(batch)))
         except ModelFailed as error:
-            if len(batch) == 1:
-                batch[0].settle(error)
-                return
-            for item in batch:
-                await self._call([item])
-        except (WorkerUnavailable, RuntimeError) as error:
-            for item in batch:
-                item.settle(error)
+            for single in _alone(batch, error):
+                await self._call(single)
+        except Exception as error:  # noqa: BLE001 - part of the request handler: nobody may be left waiting
+            _settle_all(batch, error)
 
     def _take(self) -> list[_Waiting]:
         """Return the next requests to score together."""
@@ -243,8 +232,24 @@ class Batcher:
         return batch
 
     async def close(self) -> None:
-        """Release the backend."""
+        """Give up what is under way and release the backend."""
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
         await self.backend.close()
+
+
+def _alone(batch: list[_Waiting], error: ModelFailed) -> list[list[_Waiting]]:
+    """Return each request by itself, so that only the one at fault fails; none where it is alone already."""
+    if len(batch) > 1:
+        return [[item] for item in batch]
+    _settle_all(batch, error)
+    return []
+
+
+def _settle_all(batch: list[_Waiting], error: Exception) -> None:
+    for item in batch:
+        item.settle(error)
 
 
 def _overdue(timeout: float) -> RequestError:

@@ -100,9 +100,13 @@ def _instance(kind: type) -> Callable[[Any], Any]:
     return check
 
 
-def _text(value: Any) -> str:
-    # A lone surrogate is legal in JSON's escapes but is no Unicode text.
-    if not isinstance(value, str) or (not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value)):
+def is_text(value: Any) -> bool:
+    """Whether a value is Unicode text; a lone surrogate is legal in JSON's escapes but is none."""
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
+
+
+def _text(value: Any) -> Any:
+    if not is_text(value):
         raise _Unfit
     return value
 

@@ -174,7 +174,9 @@ def _frame_forms(columns: Sequence[Column]) -> dict[str, Schema]:
     lists = {name: {"type": "array", "minItems": 1, "items": form} for name, form in types.items()}
     wide = {**record, "properties": lists}
     names = {"type": "array", "items": {"enum": list(types)}, "uniqueItems": True, "minItems": len(required)}
-    row = {"type": "array", "prefixItems": list(types.values()), "description": "One value for each of the columns."}
+    kinds = list({str(form): form for form in types.values()}.values())
+    # The order is the request's own, so that a cell may have any column's type here.
+    row = {"type": "array", "items": {"anyOf": kinds}, "minItems": len(required), "maxItems": len(types)}
     split = {
         "type": "object",
         "properties": {

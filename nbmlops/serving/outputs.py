@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +62,6 @@ def plain(value: Any) -> Any:
         return np.datetime_as_string(value)
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, bytes | bytearray):
-        return base64.encodebytes(value).decode("ascii")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
@@ -82,10 +79,6 @@ def listed(array: Array) -> Any:
     """Return an array as nested lists; moments become ISO 8601 text and bytes base64."""
     if array.dtype.kind == "M":
         return np.datetime_as_string(array).tolist()
-    if array.dtype.kind == "S" or array.dtype == object:
-        return [
-            base64.encodebytes(item).decode("ascii") if isinstance(item, bytes) else item for item in array.tolist()
-        ]
     return array.tolist()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from .columns import kind_of
+from .columns import is_text, kind_of
 from .documents import CSV, ScoringRequest, parse_csv, parse_json, split_document
 from .errors import RequestError, ServingError, invalid
 from .inputs import Tensor
@@ -38,6 +37,7 @@ class TensorDecoder:
         if self.dtype.kind not in "biufO":
             raise ServingError("invalid_bundle", f"a tensor of {spec.dtype} can't be sent as JSON")
         self._bounds = np.iinfo(str(self.dtype)) if self.dtype.kind in "iu" else None
+        self._limit = float(np.finfo(str(self.dtype)).max) if self.dtype.kind == "f" else 0.0
         self.expected = f"a tensor of {spec.dtype} with shape {tuple(spec.shape)}".replace("-1", "any")
         nested: Any = self._leaf_type()
         for _ in spec.shape:
@@ -48,8 +48,10 @@ class TensorDecoder:
         if self._bounds is not None:
             low, high = int(self._bounds.min), min(int(self._bounds.max), 2**63 - 1)
             return Annotated[int, Meta(ge=low, le=high)]
-        leaf: Any = {"b": bool, "f": float, "O": str}[self.dtype.kind]
-        return leaf | None if self.spec.nullable and self.dtype.kind == "f" else leaf
+        if self.dtype.kind == "f":
+            leaf: Any = Annotated[float, Meta(ge=-self._limit, le=self._limit)]
+            return leaf | None if self.spec.nullable else leaf
+        return bool if self.dtype.kind == "b" else str
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:
         """Return the tensor of a request.
@@ -95,12 +97,12 @@ class TensorDecoder:
         if self.spec.nullable and kind == "f" and (value is None or value != value):
             return None
         if kind == "f" and isinstance(value, int | float) and not isinstance(value, bool):
-            if -1.8e308 < value < 1.8e308 and math.isfinite(value):
+            if -self._limit <= value <= self._limit:
                 return value
         elif self._bounds is not None and isinstance(value, int | float) and not isinstance(value, bool):
             if self._bounds.min <= value <= self._bounds.max and int(value) == value:
                 return int(value)
-        elif isinstance(value, {"b": bool, "O": str}.get(kind, ())):
+        elif is_text(value) if kind == "O" else (kind == "b" and isinstance(value, bool)):
             return value
         raise invalid(f"{field} holds {kind_of(value)}", field=field, expected=self.expected)
 
@@ -114,8 +116,6 @@ class TensorDecoder:
             raise self._misshapen("no values" if array.size == 0 else "rows of different lengths")
         if any(want not in (-1, have) for want, have in zip(self.spec.shape, array.shape, strict=True)):
             raise self._misshapen(f"shape {array.shape}")
-        if self.dtype.kind == "f" and not self.spec.nullable and not np.isfinite(array).all():
-            raise self._misshapen("a number that is not finite")
         return Tensor(array)
 
     def _misshapen(self, found: str) -> RequestError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from nbmlops.core.digests import canonical
 
 COLUMNS = [
     {"name": "distance", "type": "double", "required": True, "nullable": False},
@@ -82,7 +83,7 @@ def write(folder: Path, files: dict[str, bytes], **manifest) -> Path:
         **manifest,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bundle.json").write_text(json.dumps(document, sort_keys=True, separators=(",", ":")))
+    (folder / "bundle.json").write_bytes(canonical(document))
     return folder
 
 
