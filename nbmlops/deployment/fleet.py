@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from nbmlops.core.errors import NbmlopsError
 from nbmlops.deployment import processes
 from nbmlops.deployment.child import GRACE, Child, ChildFailed
 from nbmlops.deployment.health import Health, Notice
@@ -182,15 +183,18 @@ class Fleet:
     async def _start_one(self, post: Post, spec: EndpointSpec) -> Member:
         ground = self._ground
         socket = None
-        if post.is_scorer:
-            command = processes.scorer_command(post, ground.folder, ground.listener)
-        else:
-            arm = spec.arm(post.version)
-            assert arm is not None
-            self._counter += 1
-            socket = Path(f"{ground.sockets}-{self._counter}.s")
-            command = processes.worker_command(post, arm, ground.folder, socket)
-        child = await Child.start(command, ground.log, ground.start_timeout)
+        try:
+            if post.is_scorer:
+                command = processes.scorer_command(post, ground.folder, ground.listener)
+            else:
+                arm = spec.arm(post.version)
+                assert arm is not None
+                self._counter += 1
+                socket = Path(f"{ground.sockets}-{self._counter}.s")
+                command = processes.worker_command(post, arm, ground.folder, socket)
+            child = await Child.start(command, ground.log, ground.start_timeout)
+        except (NbmlopsError, OSError) as error:  # no such bundle, no process or descriptor left
+            raise ChildFailed(f"{post.name}: {error}") from error
         return Member(child, socket, resident(child.pid))
 
     async def _swap(self, spec: EndpointSpec, fresh: Members) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,13 +164,20 @@ class Endpoint(Record, Shown):
             "model": _model(live),
             "traffic": split_bar(live.traffic),
             "kept warm": ", ".join(arm.version for arm in live.arms if arm.weight == 0),
-            "runtime": ", ".join(f"v{arm.version} {arm.runtime}" for arm in live.arms),
+            "runtime": "\n".join(f"v{arm.version} {arm.runtime}. {arm.why}" for arm in live.arms),
+            "checked": "\n".join(_checked(arm.version, self._replay(arm.version)) for arm in live.arms if arm.weight),
             "target": self.target,
             "url": link(f"{live.url}/ping", live.url),
             "memory": f"{live.rss / MIB:.0f} MiB in {len(live.pids) + 1} processes" if live.pids else "",
             "requests": f"{live.requests:,}" if live.pids else "",
         }
         return Card(title=f"Endpoint {self.name}", fields=fields, note=self._curl(live))
+
+    def _replay(self, version: str) -> Mapping[str, Any]:
+        """Return what the journal kept of the replay before this version was last deployed here."""
+        events = self.journal.events("endpoint.deployed", f"endpoint/{self.name}")
+        kept = [event.data.get("replay") for event in events if str(event.data.get("version")) == version]
+        return (kept[-1] if kept else None) or {}
 
     def _curl(self, live: EndpointStatus) -> Html | str:
         """Return a line for a shell; the token is read from its file there and never shown."""
@@ -183,6 +191,16 @@ class Endpoint(Record, Shown):
 
 def _model(live: EndpointStatus) -> str:
     return live.arms[0].model if live.arms else ""
+
+
+def _checked(version: str, replay: Mapping[str, Any]) -> str:
+    if not replay:
+        return f"v{version} unchecked: no rows were kept at its registration"
+    return (
+        f"v{version} {replay['rows']:,} rows replayed through the server in this environment, every answer within "
+        f"{replay['tolerance']:g} of the fitted object's (at most {replay['max_difference']:.1g}); "
+        "not yet proved in a fresh environment"
+    )
 
 
 def split_bar(traffic: dict[str, float]) -> Html:

@@ -19,6 +19,7 @@ from nbmlops.core.workspace import Workspace
 from nbmlops.deployment.folder import RunFolder
 
 MARGIN = 10.0  # seconds beyond what the supervisor itself allows its processes
+PAUSE = 0.02  # seconds between looks
 STEPS = 3  # start workers, start scorers, load the arms: each may take the time-out
 
 
@@ -72,6 +73,7 @@ def launch(folder: RunFolder, workspace: Workspace | None = None) -> Launched:
             raise _explain(folder, answer)
     except BaseException:
         end(process)
+        _wait_for_end(folder)
         raise
     if workspace:
         process.wait()
@@ -83,6 +85,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         process.stdin.close()
     process.wait()
+
+
+def _wait_for_end(folder: RunFolder) -> None:
+    """Wait for a detached supervisor that could not start, or that nobody waits for, to end what it had begun."""
+    deadline = time.monotonic() + MARGIN
+    while folder.alive() and time.monotonic() < deadline:
+        time.sleep(PAUSE)
 
 
 def ask(control: Path, message: dict[str, Any], timeout: float) -> dict[str, Any]:

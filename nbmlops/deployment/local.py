@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from nbmlops.core.errors import Corrupt, EndpointError, NbmlopsError, Refused
+from nbmlops.core.errors import Corrupt, EndpointError, NbmlopsError, NotFound, Refused
 from nbmlops.core.references import check_name
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace
@@ -120,7 +120,11 @@ class LocalTarget:
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return every endpoint's status, by name."""
-        return tuple(self.status(name) for name in self.names())
+        found = []
+        for name in self.names():
+            with suppress(NotFound):  # deleted by another kernel meanwhile
+                found.append(self.status(name))
+        return tuple(found)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the endpoints that exist here, running or not."""

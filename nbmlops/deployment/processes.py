@@ -47,14 +47,15 @@ def posts(spec: EndpointSpec) -> tuple[Post, ...]:
 
 def needs_worker(arm: ArmSpec) -> bool:
     """Whether the arm runs in a process of its own: not ONNX, or packed with another serving island than ours."""
-    return arm.runtime != "onnx" or not same_island(arm)
+    return arm.runtime != "onnx" or not same_island(arm.bundle)
 
 
-def same_island(arm: ArmSpec) -> bool:
+@lru_cache
+def same_island(bundle: Path) -> bool:
     """Whether the bundle carries the serving island that is installed here."""
     packed = {
         name.removeprefix(f"{ISLAND}/"): digest
-        for name, digest in manifest(arm.bundle).get("files", {}).items()
+        for name, digest in manifest(bundle).get("files", {}).items()
         if name.startswith(f"{ISLAND}/")
     }
     return not packed or packed == installed_island()
@@ -95,7 +96,7 @@ def worker_command(post: Post, arm: ArmSpec, folder: Path, socket: Path) -> Comm
     """Return the command of a worker that serves `arm` on `socket`."""
     environment = os.environ | UNBUFFERED
     package = "nbmlops.serving"
-    if not same_island(arm):  # what it was packed with, it is served with
+    if not same_island(arm.bundle):  # what it was packed with, it is served with
         package = ISLAND
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(arm.bundle), os.environ.get("PYTHONPATH"))))
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a bundle holds what its digest says and no more

@@ -55,19 +55,29 @@ async def _run(launch: Launch, announcement: int) -> int:
     supervisor = Supervisor(launch, listener, _log(launch.folder))
     try:
         try:
-            _announce(announcement, {"ok": True, **await supervisor.start()})
+            _announce(announcement, {"ok": True, **await _started(supervisor, announcement)})
         except ChildFailed as error:
             _announce(announcement, refusal(error))
             return 1
         except NbmlopsError as error:
             _announce(announcement, {"ok": False, "code": "refused", "error": str(error)})
             return 1
-        except BrokenPipeError:  # whoever asked for it was interrupted and does not know that it runs
+        except (BrokenPipeError, asyncio.CancelledError):  # whoever asked for it does not know that it runs
             return 1
         await supervisor.serve()
     finally:
         await supervisor.close()
     return 0
+
+
+async def _started(supervisor: Supervisor, announcement: int) -> dict[str, Any]:
+    """Start, unless whoever waits goes away meanwhile: then the pipe to it breaks."""
+    loop, start = asyncio.get_running_loop(), asyncio.create_task(supervisor.start())
+    loop.add_reader(announcement, start.cancel)
+    try:
+        return await start
+    finally:
+        loop.remove_reader(announcement)
 
 
 def _listen(launch: Launch) -> socket.socket:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import shutil
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,13 +18,15 @@ import psutil
 import pytest
 import requests
 
+from nbmlops.core import digests
 from nbmlops.core.errors import Corrupt, EndpointError, NotFound, Refused
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import EndpointSpec, LocalTarget, Resources
 from nbmlops.journal import Journal
+from nbmlops.packaging import verify
 from nbmlops.testing.models import offset_onnx, offset_pickled, pickled
 from nbmlops.testing.targets import check_target
-from tests.deployment.conftest import deploy, wait_for
+from tests.deployment.conftest import deploy, started_from_here, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -308,3 +315,66 @@ def test_logs_hold_what_the_model_says(target: LocalTarget, workspace: Workspace
     deploy(target, pickled(workspace, "1", Chatty()))
     ask(target)
     wait_for(lambda: "scoring now" in target.logs("flights"), "the line")
+
+
+def test_an_interrupted_deploy_leaves_nothing(target: LocalTarget, workspace: Workspace) -> None:
+    class Endless:
+        def __reduce__(self):
+            return (exec, ("import time; time.sleep(600)",))
+
+    arm = pickled(workspace, "1", Endless())
+    code = f"""
+import pathlib
+from nbmlops.core.workspace import Workspace
+from nbmlops.deployment import ArmSpec, EndpointSpec, LocalTarget
+arm = ArmSpec("1", "offset", pathlib.Path({str(arm.bundle)!r}), {arm.digest!r}, {arm.runtime!r})
+target = LocalTarget(Workspace(pathlib.Path({str(workspace.root)!r})))
+target.apply(target.plan(EndpointSpec("flights", "offset", (arm,))))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as kernel:
+        wait_for(lambda: any("--bundle" in one.cmdline() for one in started_from_here()), "the worker")
+        kernel.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in kernel.communicate()[1]
+    wait_for(lambda: not started_from_here(), "the end of every process")
+    assert target.names() == ()
+
+
+def test_one_that_can_not_come_back_is_down_and_says_why_once(
+    target: LocalTarget, workspace: Workspace, journal: Journal
+) -> None:
+    arm = offset_pickled(workspace, "1", 10.0)
+    pids = deploy(target, arm).pids
+    worker = next(pid for pid in pids if "--bundle" in psutil.Process(pid).cmdline())
+    arm.bundle.rename(arm.bundle.with_name("hidden"))
+    os.kill(worker, 9)
+    wait_for(lambda: journal.events("endpoint.unhealthy"), "the journal's entry")
+    status = target.status("flights")
+    assert status.health == "down"
+    assert "holds no readable bundle.json" in status.because
+    with pytest.raises(requests.HTTPError, match="503"):
+        ask(target)
+    arm.bundle.with_name("hidden").rename(arm.bundle)
+    wait_for(lambda: target.status("flights").health == "degraded", "its return")
+    assert ask(target) == 11.0
+    assert len(journal.events("endpoint.*")) == 1
+
+
+def test_a_bundle_of_another_server_is_served_by_its_own(target: LocalTarget, workspace: Workspace) -> None:
+    arm = offset_onnx(workspace, "1", 10.0)
+    folder = workspace.bundles / "draft"
+    shutil.copytree(arm.bundle, folder)
+    island = folder / "nbmlops_serving/__init__.py"
+    island.chmod(0o644)
+    island.write_text(island.read_text() + "# an older server\n")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["files"]["nbmlops_serving/__init__.py"] = digests.of_file(island)
+    text = digests.canonical(manifest)
+    (folder / "bundle.json").chmod(0o644)
+    (folder / "bundle.json").write_bytes(text)
+    digest = digests.of_bytes(text)
+    own = folder.rename(workspace.bundles / digest.removeprefix(digests.PREFIX))
+    status = deploy(target, dataclasses.replace(arm, bundle=own, digest=digest))
+    commands = [" ".join(psutil.Process(pid).cmdline()) for pid in status.pids]
+    assert any("nbmlops_serving.worker" in command for command in commands)
+    assert ask(target) == 11.0
+    verify(own)
