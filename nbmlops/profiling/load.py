@@ -25,7 +25,7 @@ from nbmlops.core.errors import EndpointError, InvalidInput
 from nbmlops.core.records import Record
 
 PATIENCE = 30.0
-"""Seconds that an answer may take, and that a lost connection is tried again."""
+"""Seconds that an answer may take once the time is over."""
 RETRY = 0.05  # seconds between two attempts to connect
 DISCONNECTED = "disconnected"
 TIMED_OUT = "timed out"
@@ -92,7 +92,7 @@ def drive(
     """
     if not bodies:
         raise InvalidInput("there are no requests to send", expected="at least one body")
-    plan = _Plan(url, dict(headers), tuple(bodies), connections, seconds)
+    plan = _Plan(url, dict(headers), tuple(bodies), connections, seconds, PATIENCE)
     _address(url)
     command = [sys.executable, "-m", __package__]
     done = subprocess.run(command, input=msgspec.msgpack.encode(plan), capture_output=True, check=False)
@@ -114,6 +114,7 @@ class _Plan(msgspec.Struct, frozen=True):
     bodies: tuple[bytes, ...]
     connections: int
     seconds: float
+    patience: float
 
 
 class _Tally(msgspec.Struct):
@@ -164,7 +165,8 @@ class _Drive:
     """What the connections share."""
 
     requests: list[bytes]
-    until: float = 0.0
+    until: float
+    patience: float
     sent: int = 0
     answered: int = 0
     latencies: array[float] = field(default_factory=lambda: array("d"))
@@ -245,7 +247,7 @@ async def _keep_busy(drive: _Drive, host: str, port: int) -> bool:
         connection = await _connect(drive, host, port)
         if connection is None:
             return False
-        limit = max(drive.until - time.perf_counter(), 0.0) + PATIENCE
+        limit = max(drive.until - time.perf_counter(), 0.0) + drive.patience
         try:
             over = await asyncio.wait_for(connection.done, limit)
         except TimeoutError:
@@ -258,7 +260,7 @@ async def _keep_busy(drive: _Drive, host: str, port: int) -> bool:
 async def _run(plan: _Plan) -> _Tally:
     host, port, _ = _address(plan.url)
     start = time.perf_counter()
-    drive = _Drive(_requests(plan), until=start + plan.seconds)
+    drive = _Drive(_requests(plan), until=start + plan.seconds, patience=plan.patience)
     listening = await asyncio.gather(*(_keep_busy(drive, host, port) for _ in range(plan.connections)))
     elapsed = time.perf_counter() - start
     latencies = array("d", sorted(drive.latencies))
