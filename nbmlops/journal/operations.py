@@ -57,7 +57,7 @@ class Operation:
     id: str = field(default_factory=new_id)
     outcome: Event | None = None
 
-    def done(self, subject: str | None = None, **data: Any) -> Event:
+    def done(self, subject: str | None = None, /, **data: Any) -> Event:
         """Append the outcome: the operation's own type with `data`.
 
         Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping
@@ -325,17 +326,19 @@ def test_the_digest_is_of_the_data_before_the_fit(registry: FakeRegistry) -> Non
     assert captured.data.digest == fingerprint(X).digest
 
 
-def test_a_slow_model_is_scored_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "PROBE_ROWS", 50)
-    monkeypatch.setattr(measure, "SCORE_SECONDS", 0.0)
+@pytest.mark.parametrize(("seconds", "rows"), [(0.0, 120), (0.02, 80), (0.03, 50), (1.0, 10)])
+def test_a_slow_model_is_scored_on_a_sample(monkeypatch: pytest.MonkeyPatch, seconds: float, rows: int) -> None:
+    monkeypatch.setattr(measure, "PROBE_ROWS", 10)
+    monkeypatch.setattr(measure, "SAMPLES", (80, 50))
+    clock = itertools.count(0.0, seconds)  # each score of the ten rows takes that long
+    monkeypatch.setattr(measure.time, "process_time", lambda: next(clock))
     model = LogisticRegression().fit(X, Y)
     state = np.random.get_state()[1].copy()  # type: ignore[union-attr]
     found = metrics(model, Arguments(X, Y))
-    assert found["training_rows"] == 50
-    assert 0 < found["training_log_loss"] < 2
+    assert found["training_rows"] == rows
+    assert found == metrics(model, Arguments(X, Y))
+    assert found["training_log_loss"] > 0
     assert (np.random.get_state()[1] == state).all()  # type: ignore[union-attr]
-    monkeypatch.setattr(measure, "SCORE_SECONDS", 100.0)
-    assert metrics(model, Arguments(X, Y))["training_rows"] == 120
 
 
 def test_parameters_are_short_texts_without_data() -> None:
