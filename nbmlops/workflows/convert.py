@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.progress import stage
 from nbmlops.workflows.parameters import DataArg, ModelRef, Trust, read_data
-from nbmlops.workflows.session import current
+from nbmlops.workflows.session import reconciled
 
 if TYPE_CHECKING:
     from nbmlops.conversion import ConversionReport
@@ -36,7 +36,7 @@ def convert(ref: ModelRef, *, data: DataArg | None = None, trust: Trust = False)
     """
     from nbmlops.conversion import convert as converted
 
-    session = current()
+    session = reconciled()
     version = session.registry.version(ref)
     stage("loading the model")
     model = session.registry.load(version.reference, trust=trust)

@@ -14,7 +14,7 @@ from nbmlops.core.references import check_name, nearest
 from nbmlops.core.settings import settings
 from nbmlops.workflows.parameters import EndpointName, ModelRef, Parameter, Reason, Trust
 from nbmlops.workflows.prepare import Prepared, prepare
-from nbmlops.workflows.session import Session, check_reason, current
+from nbmlops.workflows.session import Session, check_reason, reconciled
 
 if TYPE_CHECKING:
     from nbmlops.deployment import ArmSpec, DeploymentPlan, Endpoint, EndpointSpec, Resources, Target
@@ -80,7 +80,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         The server does not start; its last lines are in the message. What served before still serves.
     """
     check_reason("deploy", reason)
-    session = current()
+    session = reconciled()
     place = _target(session, target)
     version = session.registry.version(ref)
     name = check_name(endpoint or version.name, "endpoint name")

@@ -11,7 +11,7 @@ from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion, health_badge
 from nbmlops.core.references import ModelReference, check_alias
 from nbmlops.workflows.parameters import AliasName, Filter, Folder, ModelRef, Reason, Tags, pairs
-from nbmlops.workflows.session import Session, check_reason, current
+from nbmlops.workflows.session import Session, check_reason, reconciled
 
 COLUMNS = {
     "model": "reference",
@@ -39,7 +39,7 @@ def models(filter: Filter | None = None) -> Results[ModelVersion]:
     Results of ModelVersion
         The newest version of each name first; `health` is asked of the running endpoints.
     """
-    session = current()
+    session = reconciled()
     health = _health(session)
     found = [_with_health(version, health) for version in session.registry.search(filter)]
     return results(
@@ -73,7 +73,7 @@ def tag(ref: ModelRef, tags: Tags, *, reason: Reason | None = None) -> ModelVers
     chosen = pairs(tags)
     if not chosen:
         raise InvalidInput("no tag was given", expected="key=value, as in area=botany")
-    session = current()
+    session = reconciled()
     version = session.registry.version(ref)
     subject = f"model/{version.reference}"
     about = {"name": version.name, "version": version.version, "tags": chosen}
@@ -97,7 +97,7 @@ def promote(ref: ModelRef, alias: AliasName, *, reason: Reason | None = None) ->
     """
     check_reason("promote", reason)
     check_alias(alias)
-    session = current()
+    session = reconciled()
     version = session.registry.version(ref)
     about = {"name": version.name, "alias": alias, "version": version.version}
     with session.journal.operation("alias.set", f"model/{version.reference}", about, reason=reason) as operation:
@@ -125,7 +125,7 @@ def delete_model(ref: ModelRef, *, reason: Reason | None = None) -> ModelVersion
     check_reason("delete_model", reason)
     if ModelReference.parse(ref).version is None:
         raise InvalidInput(f"{ref!r} names no version", expected="name/3: exactly the version that is to go")
-    session = current()
+    session = reconciled()
     version = session.registry.version(ref)
     subject = f"model/{version.reference}"
     about = {"name": version.name, "version": version.version}
@@ -156,4 +156,4 @@ def download(ref: ModelRef, folder: Folder) -> Path:
         The folder; each file equals the registered one by sha256.
     """
     stage("copying and checking the files")
-    return current().registry.download(ref, Path(folder).expanduser())
+    return reconciled().registry.download(ref, Path(folder).expanduser())

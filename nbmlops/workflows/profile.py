@@ -8,7 +8,7 @@ from nbmlops.core.errors import InvalidInput
 from nbmlops.core.progress import stage
 from nbmlops.workflows.parameters import DataArg, ModelRef, Parameter, Trust, read_data
 from nbmlops.workflows.prepare import prepare
-from nbmlops.workflows.session import current
+from nbmlops.workflows.session import reconciled
 
 if TYPE_CHECKING:
     from nbmlops.profiling import ProfileReport
@@ -43,7 +43,7 @@ def profile(
         raise InvalidInput(f"seconds is {seconds:g}", expected=f"more than 0 and at most {LONGEST:g}")
     from nbmlops.profiling import profile as measured
 
-    session = current()
+    session = reconciled()
     version = session.registry.version(ref)
     rows = read_data(data)
     if rows is None:

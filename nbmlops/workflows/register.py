@@ -8,7 +8,7 @@ from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion
 from nbmlops.core.references import check_name
 from nbmlops.workflows.parameters import Assets, DataArg, Obj, Parameter, Reason, Tags, Trust, pairs, read_data
-from nbmlops.workflows.session import check_reason, current
+from nbmlops.workflows.session import check_reason, reconciled
 
 Name = Annotated[str, Parameter("Name of the model; the same name again makes the next version.", "NAME")]
 Label = Annotated[str, Parameter("The label's column in DATA; the other columns are the model's inputs.", "COLUMN")]
@@ -70,7 +70,7 @@ def register_model(
 
     check_reason("register_model", reason)
     check_name(name)
-    session = current()
+    session = reconciled()
     frame = read_data(data)
     stage("capturing the environment, the notebook and the data")
     captured = capture(obj, frame, root=session.workspace.root)

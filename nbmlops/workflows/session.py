@@ -34,10 +34,7 @@ _open: dict[tuple[str, str, str], Session] = {}
 
 
 def current() -> Session:
-    """Return the session of the current folder's workspace, opening it on first use.
-
-    What an earlier verb left unfinished is completed or marked before the session is handed out.
-    """
+    """Return the session of the current folder's workspace, opening it on first use."""
     from nbmlops.journal import Journal
     from nbmlops.registry import Registry
 
@@ -48,6 +45,16 @@ def current() -> Session:
         workspace.open()
         journal = Journal.open(workspace)
         session = _open[key] = Session(workspace, journal, Registry(workspace, journal))
+    return session
+
+
+def reconciled() -> Session:
+    """Return the session after what an earlier, killed verb left was completed or marked.
+
+    Changes made behind nbmlops' back, with MLflow alone, are recorded as observed.
+    """
+    session = current()
+    session.registry.reconcile()
     return session
 
 

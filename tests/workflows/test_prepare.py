@@ -1,0 +1,134 @@
+"""The choice of a runtime and the shape of an endpoint, with the replay's findings given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from nbmlops.conversion import Fidelity
+from nbmlops.core.errors import InvalidInput, InvalidObject, Refused, Untrusted
+from nbmlops.deployment import Replay
+from nbmlops.registry.integrity import KEY
+from nbmlops.workflows.deploy import deploy
+from nbmlops.workflows.prepare import prepare
+from nbmlops.workflows.register import register_model
+from nbmlops.workflows.session import Session
+
+GOOD = Fidelity(rows=400, labels_equal=400, labels_different=0, max_difference=1e-7)
+BAD = Fidelity(rows=400, labels_equal=398, labels_different=2, max_difference=0.4, worst=(3, 9))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Let the replay of each runtime find what a test says; returns the runtimes that were replayed."""
+
+    def say(**found: Fidelity) -> list[str]:
+        replayed: list[str] = []
+
+        def replay(bundle, reference):
+            replayed.append(bundle.runtime)
+            return Replay(rows=len(reference.inputs), fidelity=found[bundle.runtime])
+
+        monkeypatch.setattr("nbmlops.deployment.replay", replay)
+        return replayed
+
+    return say
+
+
+@pytest.fixture
+def registered(session: Session, rows: pd.DataFrame, converting: Pipeline) -> Session:
+    register_model(converting, name="flights", data=rows, label="late")
+    return session
+
+
+def test_a_conversion_that_agrees_is_chosen(registered: Session, seen: Callable[..., list[str]]) -> None:
+    replayed = seen(onnx=GOOD)
+
+    prepared = prepare(registered, registered.registry.version("flights"))
+
+    assert (prepared.bundle.runtime, replayed) == ("onnx", ["onnx"])
+    assert prepared.replay == {"rows": 400, "labels_different": 0, "max_difference": 1e-7, "tolerance": 1e-5}
+
+
+def test_a_conversion_whose_served_answers_differ_is_passed_over(
+    registered: Session, seen: Callable[..., list[str]]
+) -> None:
+    replayed = seen(onnx=BAD, sklearn=GOOD)
+
+    prepared = prepare(registered, registered.registry.version("flights"))
+
+    assert (prepared.bundle.runtime, replayed) == ("sklearn", ["onnx", "sklearn"])
+    assert "2 of 400 labels differ" in prepared.why
+
+
+def test_a_model_that_answers_differently_when_served_is_refused(
+    registered: Session, seen: Callable[..., list[str]]
+) -> None:
+    seen(onnx=BAD, sklearn=BAD)
+
+    with pytest.raises(Refused, match=r"2 of 400 labels differ .*rows 3, 9"):
+        prepare(registered, registered.registry.version("flights"))
+
+
+def test_the_choice_is_remembered_until_its_bundle_is_cleared_away(
+    registered: Session, seen: Callable[..., list[str]]
+) -> None:
+    import shutil
+
+    version = registered.registry.version("flights")
+    replayed = seen(onnx=GOOD)
+    first = prepare(registered, version)
+    assert prepare(registered, version) == first
+    assert replayed == ["onnx"]
+
+    shutil.rmtree(first.bundle.path)
+    assert prepare(registered, version).bundle.digest == first.bundle.digest
+    assert replayed == ["onnx", "onnx"]
+
+
+def test_plain_files_can_not_be_served(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\n")
+    version = register_model(tmp_path / "words.txt", name="words")
+
+    with pytest.raises(InvalidObject, match="%download words/1"):
+        prepare(session, version)
+
+
+def test_a_version_from_elsewhere_needs_trust(session: Session, tmp_path: Path, converting: Pipeline) -> None:
+    import cloudpickle
+
+    (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(converting))
+    version = register_model(tmp_path / "model.pkl", name="foreign", trust=True)
+    assert prepare(session, version).bundle.runtime == "sklearn", "trusted at registration, so it is ours"
+
+    seal = session.workspace.home / KEY
+    assert seal.exists(), "what this workspace registers is sealed with a key of its own"
+    seal.unlink()
+    with pytest.raises(Untrusted, match="--trust"):
+        prepare(session, session.registry.version("foreign"))
+
+
+def test_an_endpoint_serves_one_model(registered: Session, seen: Callable[..., list[str]]) -> None:
+    from dataclasses import replace
+
+    from nbmlops.workflows.deploy import _wanted
+
+    seen(onnx=GOOD)
+    version = registered.registry.version("flights")
+    prepared = prepare(registered, version)
+    now = _wanted(None, version, prepared, name="late", share=100)
+
+    assert _wanted(now, replace(version, version=2), prepared, name="late", share=40).traffic == {"1": 60, "2": 40}
+    with pytest.raises(Refused, match="serves 'flights', not 'other'"):
+        _wanted(now, replace(version, name="other"), prepared, name="late", share=100)
+
+
+def test_the_first_version_takes_all_the_traffic(registered: Session, seen: Callable[..., list[str]]) -> None:
+    seen(onnx=GOOD)
+
+    with pytest.raises(InvalidInput, match="serves nothing yet"):
+        deploy("flights", traffic=50, plan=True)
