@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -28,8 +29,9 @@ class SettingsTraits(Configurable):
 
 def _descriptions() -> dict[str, str]:
     """Read the attributes' descriptions out of the docstring of `Settings`."""
-    found = re.findall(r"^    (\w+) : .*\n((?:^        .*\n?)+)", Settings.__doc__ or "", re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+    text = inspect.getdoc(Settings) or ""
+    found = re.findall(r"^(\w+) : .*\n((?:^    .*\n?)+)", text, re.MULTILINE)
+    return {name: " ".join(told.split()) for name, told in found}
 
 
 def _trait(default: object, text: str) -> TraitType[Any, Any]:
