@@ -191,7 +191,7 @@ class Fleet:
                 assert arm is not None
                 self._counter += 1
                 socket = Path(f"{ground.sockets}-{self._counter}.s")
-                command = processes.worker_command(post, arm, ground.folder, socket)
+                command = processes.worker_command(post, arm, folder=ground.folder, socket=socket)
             child = await Child.start(command, ground.log, ground.start_timeout)
         except (NbmlopsError, OSError) as error:  # no such bundle, no process or descriptor left
             raise ChildFailed(f"{post.name}: {error}") from error

@@ -107,7 +107,7 @@ class Endpoint(Record, Shown):
 
     def set_traffic(self, traffic: dict[str, float], *, reason: str | None = None) -> Endpoint:
         """Divide the traffic between loaded versions, in percent: ``{"1": 90, "2": 10}``."""
-        operate.set_traffic(self.workspace, self.journal, self.name, traffic, reason=reason)
+        operate.set_traffic(self.workspace, self.journal, self.name, traffic=traffic, reason=reason)
         return self
 
     def rollback(self, *, reason: str | None = None) -> Endpoint:

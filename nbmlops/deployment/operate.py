@@ -40,7 +40,7 @@ class Stopped(Record):
 
 
 def set_traffic(
-    workspace: Workspace, journal: Journal, name: str, traffic: Mapping[Any, float], *, reason: str | None = None
+    workspace: Workspace, journal: Journal, name: str, *, traffic: Mapping[Any, float], reason: str | None = None
 ) -> EndpointStatus:
     """Divide the traffic of an endpoint between its loaded versions; no request is dropped.
 
@@ -59,7 +59,9 @@ def set_traffic(
     target, spec = _found(workspace, journal, name)
     shares = {str(version): float(share) for version, share in traffic.items()}
     check_traffic(shares, [arm.version for arm in spec.arms])
-    return _move(journal, target, spec, spec.with_traffic(shares), verb="endpoint.traffic_moved", reason=reason)
+    return _move(
+        journal, target, before=spec, wanted=spec.with_traffic(shares), verb="endpoint.traffic_moved", reason=reason
+    )
 
 
 def rollback(workspace: Workspace, journal: Journal, name: str, *, reason: str | None = None) -> EndpointStatus:
@@ -81,10 +83,10 @@ def rollback(workspace: Workspace, journal: Journal, name: str, *, reason: str |
             expected="an earlier deployment or division of traffic to go back to",
         )
     shares = earlier[-1]
-    back = [_arm(workspace, journal, spec, version) for version in shares]
+    back = [_arm(workspace, journal, spec, version=version) for version in shares]
     warm = [arm for arm in spec.arms if arm.weight > 0 and arm.version not in shares]
     wanted = spec.with_traffic(shares, [*back, *warm])
-    return _move(journal, target, spec, wanted, verb="endpoint.rolled_back", reason=reason)
+    return _move(journal, target, before=spec, wanted=wanted, verb="endpoint.rolled_back", reason=reason)
 
 
 def undeploy(workspace: Workspace, journal: Journal, name: str, *, reason: str | None = None) -> Stopped:
@@ -168,7 +170,7 @@ def _found(workspace: Workspace, journal: Journal, name: str) -> tuple[Target, E
 
 
 def _move(
-    journal: Journal, target: Target, before: EndpointSpec, wanted: EndpointSpec, *, verb: str, reason: str | None
+    journal: Journal, target: Target, *, before: EndpointSpec, wanted: EndpointSpec, verb: str, reason: str | None
 ) -> EndpointStatus:
     name = wanted.endpoint
     about: dict[str, Any] = {"endpoint": name, "traffic": wanted.traffic, "previous": before.traffic}
@@ -178,7 +180,7 @@ def _move(
     return status
 
 
-def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, version: str) -> ArmSpec:
+def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, *, version: str) -> ArmSpec:
     """Return the arm of `version`: as it is loaded, else as the journal last knew it at this endpoint."""
     loaded = spec.arm(version)
     if loaded is not None:

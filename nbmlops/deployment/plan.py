@@ -69,7 +69,7 @@ def make_plan(
     running : bool
         Whether the endpoint runs now.
     """
-    changes = tuple(_changes(current, wanted, manifests, running))
+    changes = tuple(_changes(current, wanted, manifests=manifests, running=running))
     return DeploymentPlan(wanted, target, changes, plan_digest(target, current, wanted))
 
 
@@ -87,7 +87,9 @@ def _content(spec: EndpointSpec) -> dict[str, Any]:
     return data
 
 
-def _changes(now: EndpointSpec | None, wanted: EndpointSpec, manifests: Manifests, running: bool) -> Iterator[Change]:
+def _changes(
+    now: EndpointSpec | None, wanted: EndpointSpec, *, manifests: Manifests, running: bool
+) -> Iterator[Change]:
     if now is None:
         yield Change("endpoint", UNSET, wanted.endpoint)
     elif not running:

@@ -92,7 +92,7 @@ def scorer_command(post: Post, folder: Path, listener: int) -> Command:
     return Command(post.name, argv, os.environ | UNBUFFERED, folder, (listener,))
 
 
-def worker_command(post: Post, arm: ArmSpec, folder: Path, socket: Path) -> Command:
+def worker_command(post: Post, arm: ArmSpec, *, folder: Path, socket: Path) -> Command:
     """Return the command of a worker that serves `arm` on `socket`."""
     environment = os.environ | UNBUFFERED
     package = "nbmlops.serving"

@@ -64,7 +64,7 @@ def traffic(endpoint: EndpointName, shares: Splits, *, reason: Reason | None = N
 
     check_reason("traffic", reason)
     session = current()
-    set_traffic(session.workspace, session.journal, endpoint, splits(shares), reason=reason)
+    set_traffic(session.workspace, session.journal, endpoint, traffic=splits(shares), reason=reason)
     return found(session.workspace, session.journal, endpoint)
 
 

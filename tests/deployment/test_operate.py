@@ -62,7 +62,7 @@ def test_traffic_moves_and_is_journalled_with_its_reason(
     fake: FakeTarget, workspace: Workspace, journal: Journal
 ) -> None:
     deploy(fake, journal, warm(ONE), TWO)
-    status = set_traffic(workspace, journal, "flights", {1: 90, "2": 10}, reason="canary")
+    status = set_traffic(workspace, journal, "flights", traffic={1: 90, "2": 10}, reason="canary")
     assert status.traffic == {"1": 90.0, "2": 10.0}
     event = journal.events("endpoint.traffic_moved")[0]
     assert event.data["traffic"] == {"1": 90.0, "2": 10.0}
@@ -76,7 +76,7 @@ def test_a_wrong_split_changes_and_records_nothing(
 ) -> None:
     deploy(fake, journal, warm(ONE), TWO)
     with pytest.raises(InvalidInput):
-        set_traffic(workspace, journal, "flights", traffic)
+        set_traffic(workspace, journal, "flights", traffic=traffic)
     assert fake.status("flights").traffic == {"2": 100.0}
     assert len(journal.events()) == 1
 
@@ -86,7 +86,7 @@ def test_rollback_goes_back_step_by_step_and_keeps_the_last_warm(
 ) -> None:
     deploy(fake, journal, ONE)
     deploy(fake, journal, warm(ONE), TWO)
-    set_traffic(workspace, journal, "flights", {"1": 50, "2": 50})
+    set_traffic(workspace, journal, "flights", traffic={"1": 50, "2": 50})
     rollback(workspace, journal, "flights", reason="errors")
     assert fake.spec("flights").traffic == {"2": 100.0}
     assert fake.spec("flights").arm("1") == warm(ONE)
@@ -123,7 +123,7 @@ def test_a_change_that_fails_is_recorded_as_failed(
 
     monkeypatch.setattr(fake, "apply", refuse)
     with pytest.raises(Refused, match="the world moved"):
-        set_traffic(workspace, journal, "flights", {"1": 100})
+        set_traffic(workspace, journal, "flights", traffic={"1": 100})
     assert [event.kind for event in journal.events()][1:] == ["operation.started", "operation.failed"]
     assert not journal.events("endpoint.traffic_moved")
 
@@ -134,7 +134,7 @@ def test_names_that_are_not_there(fake: FakeTarget, workspace: Workspace, journa
         with pytest.raises(NotFound, match="Did you mean flights"):
             verb(workspace, journal, "flight")
     with pytest.raises(NotFound, match="Did you mean flights"):
-        set_traffic(workspace, journal, "flight", {"1": 100})
+        set_traffic(workspace, journal, "flight", traffic={"1": 100})
     with pytest.raises(NotFound, match="no target is named 'fakes'"):
         target_of(workspace, journal, "fakes")
 
@@ -162,7 +162,7 @@ def test_one_that_was_removed_behind_our_back_is_down_and_can_be_cleared(
     assert one.status == "down"
     assert one.to_dict()["because"] == "the target 'fake' does not know it any more"
     with pytest.raises(Refused, match="behind nbmlops' back"):
-        set_traffic(workspace, journal, "flights", {"1": 100})
+        set_traffic(workspace, journal, "flights", traffic={"1": 100})
     assert undeploy(workspace, journal, "flights").endpoints == ("flights",)
     assert endpoints(workspace, journal) == []
 
