@@ -10,8 +10,10 @@ from nbmlops.registry.records import StoredVersion
 
 Condition = Callable[[StoredVersion], bool]
 
-WORD = r"""(?:"[^"]*"|'[^']*'|[^\s,=:"']+)"""
-TERM = re.compile(rf"\s*(?P<key>{WORD})\s*(?P<sign>!=|=|:)\s*(?P<value>{WORD})\s*(?:,|(?=\s)|$)", re.VERBOSE)
+QUOTED = r"""(?:"[^"]*"|'[^']*')"""
+KEY = rf"""(?:{QUOTED}|[^\s,=:!"']+)"""
+VALUE = rf"""(?:{QUOTED}|[^\s,=:!"'][^\s,"']*)"""
+TERM = re.compile(rf"\s*(?P<key>{KEY})\s*(?P<sign>!=|=|:)\s*(?P<value>{VALUE})\s*(?:,|(?=\s)|$)")
 EXPECTED = "conditions such as area=botany or name=flights, alias=champion"
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,15 @@ class Layout:
         return cls(folder, models.Model(signature=signature), pins, CODE if code else None)
 
     def need(self, *packages: str) -> None:
-        """Add exact pins of packages that loading needs, unless they are pinned already."""
+        """Add exact pins of packages that loading needs, unless they are pinned already.
+
+        A module that another distribution brought (``xgboost-cpu``) was captured under that one's name.
+        """
         pinned = {_name(line) for line in self.requirements}
-        self.requirements += [f"{name}=={version(name)}" for name in packages if _name(name) not in pinned]
+        for name in packages:
+            with suppress(PackageNotFoundError):
+                if _name(name) not in pinned:
+                    self.requirements.append(f"{name}=={version(name)}")
 
     def add_pyfunc(self, loader: str, **settings: Any) -> None:
         """Let ``mlflow.pyfunc.load_model`` load it through `loader`."""

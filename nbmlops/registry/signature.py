@@ -156,13 +156,16 @@ def _schema(form: list[dict[str, Any]] | dict[str, Any]) -> Any:
     if isinstance(form, dict):
         tensor = form["tensor"]
         return types.Schema([types.TensorSpec(np.dtype(tensor["dtype"]), tuple(tensor["shape"]))])
-    return types.Schema(
-        # MLflow holds whole numbers with gaps as doubles.
-        [
-            types.ColSpec("double" if c["nullable"] and c["type"] in ("long", "integer") else c["type"], c["name"])
-            for c in form
-        ]
-    )
+    return types.Schema([_column(column) for column in form])
+
+
+def _column(column: dict[str, Any]) -> Any:
+    types = mlflow_door.module("types")
+    kind = column["type"]
+    if column["nullable"] and kind in ("long", "integer", "boolean"):
+        # MLflow has no whole number or boolean with gaps: it would refuse the training data itself.
+        return types.ColSpec(mlflow_door.module("types.schema").AnyType(), column["name"], required=False)
+    return types.ColSpec(kind, column["name"])
 
 
 def finite(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,7 @@ def _from_array(data: np.ndarray[Any, Any]) -> Inputs:
     import pandas as pd
 
     shape = data.shape[1:]
-    flat = data.reshape(len(data), -1)
+    flat = data.reshape(len(data), math.prod(shape))
     return Inputs(pd.DataFrame(flat, columns=[str(i) for i in range(flat.shape[1])]), "array", tuple(shape))
 
 
