@@ -92,7 +92,8 @@ def _moments(values: NDArray[Any]) -> dict[str, Any]:
     if not len(values):
         return {}
     wide = np.float64 if values.dtype.itemsize < 8 or values.dtype.kind in "iu" else values.dtype
-    return {"mean": plain(values.mean(dtype=wide)), "std": plain(values.std(dtype=wide))}
+    with np.errstate(over="ignore", invalid="ignore"):  # a sum that overflows is left out, not warned about
+        return {"mean": plain(values.mean(dtype=wide)), "std": plain(values.std(dtype=wide))}
 
 
 def _categories(codes: NDArray[Any], known: Any) -> pa.Array:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core import digests
@@ -13,7 +15,8 @@ from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record, frozen_map
 
 if TYPE_CHECKING:
-    from nbmlops.capture.columns import Content
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORMAT = 1
 MOST_COLUMNS = 4096  # an array wider than this is digested as one block
@@ -76,64 +79,61 @@ def fingerprint(data: Any, *, profile: bool = True) -> Fingerprint:
     InvalidInput
         When two columns have one name, a cell has no canonical form (naming the column), or `data` is of no such kind.
     """
-    from nbmlops.capture import tables
+    from nbmlops.capture import column_profile, tables
 
     table = tables.read(data)
-    _refuse_duplicates([str(label) for label in table.labels])
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing releases the interpreter's lock
-        read = list(pool.map(_named, table.labels, table.columns))
-    found = [one for one, _ in read]
     names = [str(label) for label in table.labels]
-    schema = tuple(
-        ColumnSchema(name, one.dtype, one.missing is not None) for name, one in zip(names, found, strict=True)
-    )
+    _refuse_duplicates(names)
+    chosen = column_profile.sample(table.rows) if profile else None
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # hashing and sorting release the interpreter's lock
+        read = list(pool.map(_column, table.labels, table.columns, repeat(chosen)))
     header = {
         "format": FORMAT,
         "rows": str(table.rows),
-        "columns": [
-            [type(label).__name__, str(label), digest] for label, (_, digest) in zip(table.labels, read, strict=True)
-        ],
-        "index": [[str(name), _named(name, level)[1]] for name, level in table.index],
+        "columns": [[type(label).__name__, *one.key] for label, one in zip(table.labels, read, strict=True)],
+        "index": [[*_column(name, level, None).key] for name, level in table.index],
     }
-    described, sampled = _profile(names, found, table.rows) if profile else ({}, 0)
-    return Fingerprint(digests.of_json(header), table.rows, len(names), schema, frozen_map(described), sampled)
+    facts = {one.schema.name: frozen_map(one.facts) for one in read} if profile else {}
+    sampled = 0 if chosen is None else len(chosen)
+    schema = tuple(one.schema for one in read)
+    return Fingerprint(digests.of_json(header), table.rows, len(names), schema, frozen_map(facts), sampled)
 
 
-def _named(label: Any, column: Any) -> tuple[Content, str]:
-    from nbmlops.capture.cells import NoCanonicalForm
-    from nbmlops.capture.columns import content
+@dataclass(frozen=True)
+class _Read:
+    """What is kept of a column once it was read."""
 
+    schema: ColumnSchema
+    digest: str
+    facts: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.schema.name, self.digest
+
+
+def _column(label: Any, column: Any, rows: NDArray[np.int64] | None) -> _Read:
+    """Read one column, and describe it on `rows`; its canonical content is let go again."""
+    from nbmlops.capture import cells, column_profile, columns
+
+    name = str(label)
     try:
-        found = content(column)
-    except NoCanonicalForm as error:
+        found = columns.content(column)
+    except cells.NoCanonicalForm as error:
         raise InvalidInput(
-            f"column {str(label)!r} holds {error} objects, which have no canonical form to digest",
+            f"column {name!r} holds {error} objects, which have no canonical form to digest",
             expected="numbers, strings, bytes, dates, or lists and dicts of them",
-            hint=f"Turn the column into one of these, or leave it out: data.drop(columns=[{str(label)!r}]).",
+            hint=f"Turn the column into one of these, or leave it out: data.drop(columns=[{name!r}]).",
         ) from error
-    return found, found.digest
-
-
-def _profile(names: Sequence[str], found: Sequence[Content], rows: int) -> tuple[dict[str, Any], int]:
-    from nbmlops.capture.column_profile import describe, sample
-
-    chosen = sample(rows)
-    return {name: frozen_map(describe(one, chosen)) for name, one in zip(names, found, strict=True)}, len(chosen)
+    schema = ColumnSchema(name, found.dtype, found.missing is not None)
+    return _Read(schema, found.digest, {} if rows is None else column_profile.describe(found, rows))
 
 
 def _refuse_duplicates(names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    twice = list(dict.fromkeys(_repeated(names, seen)))
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InvalidInput(
             f"more than one column is named {', '.join(map(repr, twice))}",
             expected="a different name for each column",
             hint="Rename them, for instance with data.columns = [...].",
         )
-
-
-def _repeated(names: Sequence[str], seen: set[str]) -> Iterator[str]:
-    for name in names:
-        if name in seen:
-            yield name
-        seen.add(name)

@@ -37,6 +37,11 @@ def test_missing_and_infinite_values_are_counted_and_left_out() -> None:
     assert found["distinct"] == 2
 
 
+def test_sums_beyond_all_bounds_are_left_out() -> None:
+    found = profile([1e308, 1e308])
+    assert (found["mean"], found["max"]) == (None, 1e308)
+
+
 def test_a_column_with_nothing_in_it() -> None:
     assert profile([math.nan, math.nan]) == {"type": "number", "missing": 2, "distinct": 0}
     assert profile(pd.Series([None], dtype="str")) == {"type": "text", "missing": 1, "distinct": 0, "top": []}
