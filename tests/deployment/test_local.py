@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -87,6 +88,33 @@ def test_swaps_and_rollbacks_under_load_drop_no_request(target: LocalTarget, wor
             client.result()
     assert failures == []
     assert set(answers) == {11.0, 21.0}
+
+
+def test_a_request_in_flight_is_answered_by_the_version_it_began_with(
+    target: LocalTarget, workspace: Workspace, tmp_path: Path
+) -> None:
+    began, release = str(tmp_path / "began"), str(tmp_path / "release")
+
+    class Slow:
+        def predict(self, rows):
+            import pathlib
+            import time
+
+            pathlib.Path(began).touch()
+            while not pathlib.Path(release).exists():
+                time.sleep(0.02)
+            return rows["x"].to_numpy() + 10.0
+
+    workers = deploy(target, pickled(workspace, "1", Slow())).pids
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, target)
+        wait_for(Path(began).exists, "the request")
+        deploy(target, offset_onnx(workspace, "2", 20.0))
+        assert ask(target) == 21.0
+        assert not answer.done()
+        Path(release).touch()
+        assert answer.result() == 11.0
+    wait_for(lambda: len([pid for pid in workers if psutil.pid_exists(pid)]) == 1, "the end of the old worker")
 
 
 def test_a_killed_scorer_comes_back_and_is_told_once(
