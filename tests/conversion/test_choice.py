@@ -28,7 +28,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from nbmlops.conversion import convert
+from nbmlops.conversion import choice, convert
 from nbmlops.conversion.scikit_learn import SklearnConverter
 from tests.conversion.conftest import make_case
 
@@ -311,3 +311,8 @@ def test_the_certificate_names_what_the_choice_rests_on(plain):
     assert certificate["reference"] == "sha256:0"
     assert certificate["onnx"].startswith("sha256:")
     assert certificate["probes"] == {"numbers far outside the range": 6}
+
+
+def test_a_model_that_takes_too_long_over_the_sample_is_given_up(plain, monkeypatch):
+    monkeypatch.setattr(choice, "PATIENCE", -1.0)
+    assert "answered only 0 rows" in convert(plain.model, plain.signature, plain.reference).reason
