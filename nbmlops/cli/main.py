@@ -64,6 +64,7 @@ def _global_options(
     workspace: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The project's folder; default: found from here up.")
     ] = None,
+    *,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     show_traceback: Annotated[
         bool, typer.Option("--traceback", help="Show the whole traceback of an error (or set NBMLOPS_TRACEBACK=1).")

@@ -12,7 +12,7 @@ import pprint
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 Tone = Literal["ok", "warn", "bad", "info", "muted"]
@@ -30,8 +30,32 @@ LINE = "1px solid rgba(128,128,128,.35)"
 DIGEST_LENGTH = 12
 
 
+class Forms(Protocol):
+    """What can be shown as HTML and as plain text."""
+
+    @property
+    def html(self) -> str: ...
+
+    @property
+    def text(self) -> str: ...
+
+
+class _Both:
+    """Mixin of what has both `Forms`: the notebook shows the one, the terminal the other."""
+
+    def _repr_html_(self: Forms) -> str:
+        return self.html
+
+    def _repr_mimebundle_(self: Forms, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # Not _repr_pretty_: IPython would find the __repr__ of a dataclass before it.
+        return {"text/plain": self.text, "text/html": self.html}
+
+    def __str__(self: Forms) -> str:
+        return self.text
+
+
 @dataclass(frozen=True)
-class Html:
+class Html(_Both):
     """A piece that is already safe HTML, with the plain text that stands for it.
 
     Attributes
@@ -44,12 +68,6 @@ class Html:
 
     html: str
     text: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def badge(text: str, tone: Tone = "info") -> Html:
@@ -124,7 +142,7 @@ def markup(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Both):
     """Rows under headers.
 
     Attributes
@@ -168,15 +186,6 @@ class Table:
         grid = tabulate(rows, headers=self.headers, tablefmt="simple", disable_numparse=True, colalign=align)
         return f"{self.caption}\n{grid}" if self.caption else grid
 
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __str__(self) -> str:
-        return self.text
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(self.text)
-
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -202,7 +211,7 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[object]], *, caption: 
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(_Both):
     """One result: a title, fields in two columns, tables and pictures below, and a closing note.
 
     Attributes
@@ -248,15 +257,6 @@ class Card:
             parts.append(f"\n{self.note}" if self.tables else str(self.note))
         return "\n".join(parts)
 
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __str__(self) -> str:
-        return self.text
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(self.text)
-
 
 def _plain(value: object) -> str:
     return plain_text(value).replace("\n", "\n    ")
@@ -277,7 +277,6 @@ class Shown:
         return self._show_().html
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # Not _repr_pretty_: IPython would find the __repr__ of a dataclass before it.
         return {"text/plain": self._show_().text, "text/html": self._repr_html_()}
 
 

@@ -27,7 +27,7 @@ def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatc
             return {"completions": []}
         *before, fragment = re.split(r"\s+", line[2])
         try:
-            found = sorted(set(offers(verb.function(), before, fragment, shell.user_ns)))
+            found = sorted(set(offers(verb.function(), before, fragment, namespace=shell.user_ns)))
         except NbmlopsError:  # a damaged journal is told by the verbs, not by the Tab key
             return {"completions": []}
         found = [word for word in found if word.startswith(fragment)]
@@ -39,7 +39,7 @@ def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatc
 
 
 def offers(
-    function: Callable[..., Any], before: list[str], fragment: str, namespace: Mapping[str, Any]
+    function: Callable[..., Any], before: list[str], fragment: str, *, namespace: Mapping[str, Any]
 ) -> Iterable[str]:
     """Return what may stand where `fragment` begins, given the words `before` it."""
     from nbmlops.workflows.commands import fields
