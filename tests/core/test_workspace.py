@@ -104,7 +104,7 @@ def test_sockets_fit_into_an_address_whatever_the_project_is_called(
 
 def test_a_runtime_folder_that_is_gone_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/nbmlops-gone")
-    assert Workspace(tmp_path).open().sockets.parent == Path(tempfile.gettempdir())
+    assert Workspace(tmp_path).sockets.parent == Path(tempfile.gettempdir())
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o701])

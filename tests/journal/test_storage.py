@@ -14,7 +14,7 @@ import pytest
 
 from nbmlops.core import optional
 from nbmlops.core.errors import Corrupt, MissingExtra, StorageError
-from nbmlops.journal import Journal, database
+from nbmlops.journal import Journal, database, head
 
 Run = Callable[..., "CompletedProcess[str]"]
 PRELUDE = """
@@ -106,6 +106,13 @@ def test_a_lock_that_is_never_given_back_is_named(sqlite_journal: Journal, monke
             waiting.append("run.tracked", "run/2")
         other.execute("ROLLBACK")
     assert waiting.append("run.tracked", "run/2").sequence == 2
+
+
+def test_a_head_that_is_never_given_back_is_named(sqlite_journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "LOCK_SECONDS", 0.1)
+    with sqlite_journal.head.locked(), pytest.raises(StorageError, match=r"journal.head was locked for 0\.1 s"):
+        Journal(str(sqlite_journal.database.url), sqlite_journal.head.path).append("run.tracked", "run/1")
+    assert sqlite_journal.append("run.tracked", "run/1").sequence == 1
 
 
 @pytest.mark.parametrize("content", [b"this is no database at all, but long enough to be read as one" * 20, b"short"])
