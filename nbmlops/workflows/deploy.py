@@ -85,7 +85,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     version = session.registry.version(ref)
     name = check_name(endpoint or version.name, "endpoint name")
     prepared = prepare(session, version, trust=trust)
-    asked = _resources(session, version, cpu, memory)
+    asked = _resources(session, version, cpu=cpu, memory=memory)
     spec = _wanted(place.spec(name), version, prepared, name=name, share=traffic)
     spec = replace(spec, resources=asked or spec.resources, port=port or spec.port, auth=auth)
     planned = place.plan(spec)
@@ -165,7 +165,7 @@ def _shared(now: EndpointSpec, arm: ArmSpec) -> tuple[ArmSpec, ...]:
     return (*(replace(other, weight=other.weight * rest / total) for other in others), arm)
 
 
-def _resources(session: Session, version: ModelVersion, cpu: float | None, memory: int | None) -> Resources | None:
+def _resources(session: Session, version: ModelVersion, *, cpu: float | None, memory: int | None) -> Resources | None:
     """Return what was asked for, over what the newest profile of this version recommends; None where neither is."""
     from nbmlops.deployment import Resources
 

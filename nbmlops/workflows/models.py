@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from nbmlops.core.display import Results, results
+from nbmlops.core.display import Results, code, results
 from nbmlops.core.errors import InvalidInput, Refused
 from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion, health_badge
@@ -21,7 +21,7 @@ COLUMNS = {
     "deployed at": "deployed_at",
     "health": lambda version: health_badge(version.health),
     "registered": "created_at",
-    "run": "run_id",
+    "run": lambda version: code(version.run_id[:8]),
     "digest": "digest",
 }
 
