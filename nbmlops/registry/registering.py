@@ -64,7 +64,8 @@ class Registering:
         if prepared.kind in kinds.FROM_PATHS:
             laid = layout.Layout(folder, mlflow_door.module("models").Model(), [])
         else:
-            laid = layout.Layout.begin(folder, captured, signature.to_mlflow(prepared.signature))
+            frame = prepared.inputs.frame if prepared.inputs else None
+            laid = layout.Layout.begin(folder, captured, signature.to_mlflow(prepared.signature, frame))
         if prepared.inputs is not None and prepared.inputs.form == "frame":
             signature.write_example(laid.model, prepared.inputs.frame, folder)
         for asset in layout.check_assets(registration.assets):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,32 +139,43 @@ def example_of(frame: pd.DataFrame) -> dict[str, Any]:
     return {"columns": [str(name) for name in read["columns"]], "data": read["data"]}
 
 
-def to_mlflow(signature: Signature) -> Any:
-    """Return MLflow's ``ModelSignature``, or None where nothing is known."""
+def to_mlflow(signature: Signature, frame: pd.DataFrame | None = None) -> Any:
+    """Return MLflow's ``ModelSignature``, or None where nothing is known.
+
+    Columns for which MLflow's types would refuse the training data itself (`frame`) are of any type there.
+    """
     if signature["inputs"] is None:
         return None
     models = mlflow_door.module("models")
     outputs = signature["outputs"]
+    untyped = set() if frame is None else _untyped(frame)
     return models.ModelSignature(
-        inputs=_schema(signature["inputs"]), outputs=None if outputs is None else _schema(outputs)
+        inputs=_schema(signature["inputs"], untyped), outputs=None if outputs is None else _schema(outputs)
     )
 
 
-def _schema(form: list[dict[str, Any]] | dict[str, Any]) -> Any:
+def _untyped(frame: pd.DataFrame) -> set[str]:
+    import pandas as pd
+
+    kinds = (pd.CategoricalDtype, pd.DatetimeTZDtype)
+    return {str(name) for name in frame.columns if isinstance(frame[name].dtype, kinds)}
+
+
+def _schema(form: list[dict[str, Any]] | dict[str, Any], untyped: Collection[str] = ()) -> Any:
     import numpy as np
 
     types = mlflow_door.module("types")
     if isinstance(form, dict):
         tensor = form["tensor"]
         return types.Schema([types.TensorSpec(np.dtype(tensor["dtype"]), tuple(tensor["shape"]))])
-    return types.Schema([_column(column) for column in form])
+    return types.Schema([_column(column, untyped) for column in form])
 
 
-def _column(column: dict[str, Any]) -> Any:
+def _column(column: dict[str, Any], untyped: Collection[str]) -> Any:
     types = mlflow_door.module("types")
     kind = column["type"]
-    if column["nullable"] and kind in ("long", "integer", "boolean"):
-        # MLflow has no whole number or boolean with gaps: it would refuse the training data itself.
+    # MLflow has no whole number or boolean with gaps.
+    if column["name"] in untyped or (column["nullable"] and kind in ("long", "integer", "boolean")):
         return types.ColSpec(mlflow_door.module("types.schema").AnyType(), column["name"], required=False)
     return types.ColSpec(kind, column["name"])
 

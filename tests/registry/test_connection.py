@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbmlops.core.errors import Corrupt, StorageError
-from nbmlops.registry import Registry, connection, moved
+from nbmlops.registry import Registry, connection, mlflow_door, moved
 from nbmlops.registry.connection import Connection
 from tests.registry.conftest import Fitted, open_registry
 
@@ -63,17 +64,18 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
         _ = Connection("http://127.0.0.1:9", tmp_path).client
 
 
-def test_nothing_global_of_mlflow_changes(registry: Registry, fitted: Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
+def test_nothing_global_of_mlflow_changes(registry: Registry, fitted: Fitted) -> None:
+    mlflow = mlflow_door.module()
 
-    import mlflow
+    def state() -> list[object]:
+        variables = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW")}
+        return [mlflow.get_tracking_uri(), mlflow.get_registry_uri(), mlflow.active_run(), variables]
 
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), mlflow.active_run(), dict(os.environ))
+    before = state()
     registry.register(fitted.model, fitted.registration("flights"))
     registry.load("flights")
     registry.search("area=x")
-    assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), mlflow.active_run(), dict(os.environ)) == before
+    assert state() == before
 
 
 def test_eight_threads_that_start_at_once_share_one_database(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_moved_into_itself_and_back(tmp_path: Path) -> None:
 
 
 def test_a_rewrite_that_fails_changes_nothing(tmp_path: Path) -> None:
-    database, artifacts = workspace_at(tmp_path / "a")
+    database, _ = workspace_at(tmp_path / "a")
     before = locations(database)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("CREATE TRIGGER no BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, 'no'); END")

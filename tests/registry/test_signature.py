@@ -53,7 +53,7 @@ def test_mlflow_reads_it_and_enforces_it() -> None:
     frame = pd.DataFrame({name: column for name, column in COLUMNS.items() if name != "string, only nulls"})
     reference = Reference(frame, np.array([0, 1]), None, None)
     found = signature.infer(lambda rows: rows, tables.Inputs(frame), reference)
-    theirs = signature.to_mlflow(found)
+    theirs = signature.to_mlflow(found, frame)
     assert theirs.inputs.input_names() == list(frame.columns)
     from mlflow.models.utils import _enforce_schema
 
