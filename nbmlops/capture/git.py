@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -132,9 +133,8 @@ def _git(root: Path | str, *arguments: str, limit: int = 8 * 1024 * 1024) -> str
         if cut:
             process.kill()
         complaint = process.stderr.read(4096).decode("utf-8", "replace").strip()
-    late = not timer.is_alive()
     timer.cancel()
-    if late:
+    if process.returncode == -signal.SIGKILL and not cut:
         raise _Unreadable(f"git took more than {_PATIENCE:.0f} seconds")
     if process.returncode and not cut:
         raise _Unreadable(_reason(complaint, root))

@@ -158,14 +158,14 @@ def disorders(lineage: Lineage, runs: Sequence[Run], position: Callable[[Run], i
         if writer >= reader:
             found.append(Disorder(step))
             continue
-        rival = _between(runs, step.name, (writer, reader), position)
+        rival = _between(runs, step.name, places=(writer, reader), position=position)
         if rival is not None:
             found.append(Disorder(step, rival))
     return tuple(found)
 
 
 def _between(
-    runs: Sequence[Run], name: str, places: tuple[int, int], position: Callable[[Run], int | None]
+    runs: Sequence[Run], name: str, *, places: tuple[int, int], position: Callable[[Run], int | None]
 ) -> Run | None:
     for run in runs:
         place = position(run)

@@ -18,7 +18,7 @@ def _forget() -> Iterator[None]:
 
 
 def program(folder: Path, text: str) -> None:
-    (folder / "nvidia-smi").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "nvidia-smi").write_text(f"#!/bin/bash\n{text}\n")
     (folder / "nvidia-smi").chmod(0o755)
 
 
@@ -35,16 +35,17 @@ def test_it_says_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("echo 'Tesla T4'; echo 'Tesla T4'", ("Tesla T4", "Tesla T4")),
         ("echo 'NVIDIA-SMI has failed'; exit 9", ()),
-        ("sleep 5", ()),
+        ("exec 3<>$(dirname $0)/pipe; read -t 5 -u 3; echo 'too late'", ()),
     ],
 )
 def test_graphics_processors_are_asked_for_with_little_patience(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "no driver")
-    monkeypatch.setattr(machine, "_PATIENCE", 0.2 if "sleep" in text else 30)
+    monkeypatch.setattr(machine, "_PATIENCE", 0.2 if "read" in text else 30)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    program(tmp_path, f"exec {text}" if "sleep" in text else text)
+    os.mkfifo(tmp_path / "pipe")
+    program(tmp_path, text)
     assert capture_machine().gpus == expected
 
 
