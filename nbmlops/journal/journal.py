@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, Connection, Select, func, insert, select
 
-from nbmlops.core.errors import Corrupt, StorageError
+from nbmlops.core.errors import Corrupt
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.workspace import Workspace
 from nbmlops.journal import operations, schema, verification
@@ -152,13 +152,14 @@ class Journal:
     def _remember(self, head: Head) -> None:
         try:
             self.head.advance(head)
-        except (StorageError, Corrupt) as error:  # the event itself is committed: the caller must not repeat it
+        except (OSError, Corrupt) as error:  # the event itself is committed: the caller must not repeat it
             warnings.warn(f"The event was recorded, but not the journal's head: {error}", stacklevel=4)
 
     def events(
         self,
         type: str | None = None,
         subject: str | None = None,
+        *,
         after: int = 0,
         until: datetime | None = None,
         limit: int | None = None,

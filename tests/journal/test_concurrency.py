@@ -17,8 +17,8 @@ import pytest
 from nbmlops.journal import Journal
 
 WRITERS = 8
-KILLS = 24
-DEADLINE = 150.0  # seconds
+KILLS = 16
+DEADLINE = 300.0  # seconds; each writer is a process of its own, and a busy machine starts them slowly
 WRITER = """
 import sys
 from pathlib import Path
@@ -68,6 +68,7 @@ def _kill(writer: Writer, selector: selectors.BaseSelector) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(400)
 def test_no_acknowledged_event_is_lost_or_doubled_when_writers_are_killed(journal_url: str, tmp_path: Path) -> None:
     head, chance = tmp_path / "journal.head", random.Random(20130101)
     deadline = time.monotonic() + DEADLINE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -77,13 +78,14 @@ def test_a_read_only_file_system_without_a_journal_is_named(run_on_mount: Run) -
     assert "read-only" in done.stdout
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_an_event_stands_although_its_head_could_not_be_written(
-    sqlite_journal: Journal, monkeypatch: pytest.MonkeyPatch
+    sqlite_journal: Journal, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     sqlite_journal.append("run.tracked", "run/1")
 
     def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(UserWarning, match="was recorded, but not the journal's head"):

@@ -259,7 +259,7 @@ def test_a_hook_of_somebody_else_is_put_back(monkeypatch: pytest.MonkeyPatch) ->
         return object.__getattribute__(estimator, name)
 
     monkeypatch.setattr(BaseEstimator, "__getattribute__", theirs)
-    hook = tracker.Hook(lambda estimator, fit, args, kwargs: fit(*args, **kwargs))
+    hook = tracker.Hook(lambda call: call.run())
     hook.install()
     assert vars(BaseEstimator)["__getattribute__"] is not theirs
     hook.remove()
@@ -296,11 +296,14 @@ def test_data_that_can_be_read_once_is_left_to_the_fit(
     assert _complaints(recwarn) == []
 
 
-def test_warnings_that_are_errors_do_not_break_the_fit(registry: FakeRegistry) -> None:
+def test_warnings_that_are_errors_do_not_break_the_fit(
+    registry: FakeRegistry, recwarn: pytest.WarningsRecorder
+) -> None:
     registry.broken = StorageError("the disk is full")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert Ridge().fit(X, Y).coef_.shape == (4,)
+    assert len(_complaints(recwarn)) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,25 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Fit = Callable[..., Any]
-Around = Callable[[Any, Fit, tuple[Any, ...], Mapping[str, Any]], Any]
-"""Takes the estimator, its own ``fit``, and the arguments; calls it and returns its answer."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of ``fit``: the estimator, its own method, and what it was given."""
+
+    estimator: Any
+    fit: Fit
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def run(self) -> Any:
+        """Fit, as if nobody looked on."""
+        return self.fit(*self.args, **self.kwargs)
+
 
 NAME = "__getattribute__"
 
@@ -30,7 +44,7 @@ class HookedFit:
         functools.update_wrapper(self, fit)  # its signature, too, which scikit-learn looks into
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._hook.call(self.__self__, self.__wrapped__, args, kwargs)  # type: ignore[attr-defined]
+        return self._hook.call(Call(self.__self__, self.__wrapped__, args, kwargs))  # type: ignore[attr-defined]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as the plain method."""
@@ -43,10 +57,10 @@ class Hook:
     Parameters
     ----------
     around : callable
-        Called instead of the fit, which it has to call.
+        Called instead of the fit, which it has to run.
     """
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Callable[[Call], Any]) -> None:
         self._around = around
         self._outermost = threading.Lock()
         self._process = os.getpid()
@@ -81,16 +95,16 @@ class Hook:
             setattr(BaseEstimator, NAME, self._before)
         self.installed = False
 
-    def call(self, estimator: Any, fit: Fit, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call `fit`, through `around` where it is the outermost one."""
+    def call(self, call: Call) -> Any:
+        """Carry out a fit, through `around` where it is the outermost one."""
         here = self.installed and os.getpid() == self._process
         # One fit at a time: what it fits itself, in whatever thread, is its own affair.
         if not here or not self._outermost.acquire(blocking=False):
-            return fit(*args, **kwargs)
+            return call.run()
         try:
             if _within_joblib():
-                return fit(*args, **kwargs)
-            return self._around(estimator, fit, args, kwargs)
+                return call.run()
+            return self._around(call)
         finally:
             self._outermost.release()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nbmlops.core.display import Card, Column, Results, Shown
 from nbmlops.core.records import Record, frozen_map
 from nbmlops.workflows.session import Session, current
-from nbmlops.workflows.tracking.hook import Fit, Hook
+from nbmlops.workflows.tracking.hook import Call, Hook
 from nbmlops.workflows.tracking.measure import Arguments, description, metrics, parameters
 
 if TYPE_CHECKING:
@@ -148,14 +148,14 @@ class Tracker:
             if self.shell is not None:
                 self.shell.events.unregister("post_run_cell", self._show)
 
-    def _around(self, estimator: Any, fit: Fit, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        given = Arguments.of(args, kwargs)
+    def _around(self, call: Call) -> Any:
+        given = Arguments.of(call.args, call.kwargs)
         # Before the fit, which may write into its data.
-        captured = self._guarded(lambda: _capture(estimator, given))
+        captured = self._guarded(lambda: _capture(call.estimator, given))
         started, begun = datetime.now(UTC), time.perf_counter()
         status = "FAILED"
         try:
-            answer = fit(*args, **kwargs)
+            answer = call.run()
             status = "FINISHED"
             return answer
         except KeyboardInterrupt:
@@ -163,14 +163,14 @@ class Tracker:
             raise
         finally:
             seconds = time.perf_counter() - begun
-            attempt = _Attempt(estimator, given, captured, status, seconds, started)
+            attempt = _Attempt(call.estimator, given, captured, status, seconds, started)
             self._guarded(lambda: self._record(attempt))
 
     def _record(self, attempt: _Attempt) -> None:
         found: dict[str, float] = {}
         if attempt.status == "FINISHED":
             found = self._guarded(lambda: metrics(attempt.estimator, attempt.given)) or {}
-        run = _log(current(), attempt, parameters(attempt.estimator), found)
+        run = _log(current(), attempt, params=parameters(attempt.estimator), found=found)
         self.runs.append(run)
         self._fresh = True
 
@@ -213,7 +213,7 @@ def _capture(estimator: Any, given: Arguments) -> Captured:
         return capture(estimator)
 
 
-def _log(session: Session, attempt: _Attempt, params: Mapping[str, str], found: Mapping[str, float]) -> TrackedRun:
+def _log(session: Session, attempt: _Attempt, *, params: Mapping[str, str], found: Mapping[str, float]) -> TrackedRun:
     from nbmlops.registry import TrackedFit
 
     name, captured = type(attempt.estimator).__name__, attempt.captured
