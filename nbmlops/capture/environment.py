@@ -153,7 +153,7 @@ def capture_environment(
     """
     index = distributions.installed()
     project = modules.local_code(modules.loaded_below(root or Path.cwd()))
-    needed = uses(*objects).modules
+    needed = uses(*objects)
     local = modules.local_code(needed) if objects else project
     direct = index.owners(needed | local.imports) | index.editables(module.path for module in local.modules)
     model = index.closure(direct) if objects else set()
@@ -167,7 +167,7 @@ def capture_environment(
 def _named(namespace: Mapping[str, Any]) -> frozenset[str]:
     """Return the modules that names refer to: as modules, as classes and functions, and by the classes of objects."""
     code = (ModuleType, type, FunctionType)
-    return uses(*(value if isinstance(value, code) else type(value) for value in list(namespace.values()))).modules
+    return uses(*(value if isinstance(value, code) else type(value) for value in list(namespace.values())))
 
 
 def _interactive() -> set[str]:

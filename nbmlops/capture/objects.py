@@ -12,7 +12,6 @@ import functools
 import sys
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -25,34 +24,17 @@ _PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), type(Ell
 _DATA = frozenset({"numpy", "pandas", "polars", "pyarrow"})
 
 
-@dataclass(frozen=True)
-class Uses:
-    """What a walk found.
-
-    Attributes
-    ----------
-    modules : frozenset of str
-        Dotted names of the modules that the objects' classes and functions live in or refer to.
-    defined : frozenset of str
-        Names of functions and classes that were defined in the notebook (``__main__``) itself.
-    """
-
-    modules: frozenset[str]
-    defined: frozenset[str]
-
-
-def uses(*objects: Any) -> Uses:
-    """Return what `objects` need: modules, and definitions of the notebook."""
+def uses(*objects: Any) -> frozenset[str]:
+    """Return the dotted names of the modules that the objects' classes and functions live in or refer to."""
     walk = _Walk()
     walk.add(*objects)
     walk.run()
-    return Uses(frozenset(walk.modules), frozenset(walk.defined))
+    return frozenset(walk.modules)
 
 
 class _Walk:
     def __init__(self) -> None:
         self.modules: set[str] = set()
-        self.defined: set[str] = set()
         self._pending: deque[Any] = deque()
         self._seen: dict[int, Any] = {}  # the objects themselves are kept, so that no identity is used twice
         self._of_a_class: Counter[type] = Counter()
@@ -100,7 +82,6 @@ class _Walk:
     def _class(self, kind: type) -> None:
         self.modules.add(kind.__module__)
         if _travels(kind.__module__):
-            self.defined.add(kind.__qualname__.partition(".")[0])
             self.add(*kind.__mro__[1:])
             for member in vars(kind).values():
                 inner = getattr(member, "__func__", getattr(member, "fget", member))
@@ -109,7 +90,6 @@ class _Walk:
     def _function(self, function: FunctionType) -> None:
         self.modules.add(function.__module__ or "__main__")
         if _travels(function.__module__):
-            self.defined.add(function.__qualname__.partition(".")[0])
             self.add(function.__defaults__, function.__kwdefaults__, *(function.__closure__ or ()))
             self.add(getattr(function, "__wrapped__", None))
             for code in _codes(function.__code__):
