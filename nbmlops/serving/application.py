@@ -147,12 +147,25 @@ class Application:
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and len(declared) < 20 and int(declared) > limit:
             raise _too_large(limit)
+        # asyncio.timeout does the same for three times the cost, which is a tenth of a whole request's.
+        task, slow = asyncio.current_task(), False
+
+        def give_up() -> None:
+            nonlocal slow
+            slow = True
+            assert task is not None
+            task.cancel()
+
+        timer = asyncio.get_running_loop().call_later(self._limits.timeout_s, give_up)
         try:
-            async with asyncio.timeout(self._limits.timeout_s):
-                return await _body(receive, limit)
-        except TimeoutError:
+            return await _body(receive, limit)
+        except asyncio.CancelledError:
+            if not slow or task is None or task.uncancel() > 0:
+                raise
             message = f"the body was not complete within {self._limits.timeout_s:g} s"
             raise RequestError(408, "slow_request", message, expected="a quicker sender") from None
+        finally:
+            timer.cancel()
 
     def _refusal(self, error: Exception, prediction: str, arm: Arm) -> RequestError:
         if isinstance(error, RequestError):

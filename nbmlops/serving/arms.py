@@ -13,7 +13,7 @@ from .configuration import ArmConfig
 from .decoding import FrameDecoder, make_decoder
 from .documents import ScoringRequest
 from .errors import invalid
-from .inputs import Decoded, Generic, ModelInput, Rows, Tensor, stack, tabulate
+from .inputs import Decoded, Generic, ModelInput, Rows, Tensor, stack
 from .metrics import ArmMetrics
 from .outputs import encode
 from .remote import WorkerBackend
@@ -77,7 +77,7 @@ class Arm:
         first = batch[0]
         if isinstance(first, Rows):
             assert isinstance(self.decoder, FrameDecoder)
-            return tabulate(batch, self.decoder.names, self.decoder.codecs)  # type: ignore[arg-type]
+            return self.decoder.tabulate(batch)  # type: ignore[arg-type]
         return first if isinstance(first, Generic) else stack([item for item in batch if isinstance(item, Tensor)])
 
     async def close(self) -> None:

@@ -31,7 +31,6 @@ class OnnxInput(msgspec.Struct, frozen=True):
     column: str | list[str] | None = None
     dtype: str = "float32"
     shape: list[Any] = []
-    missing: str = ""
 
 
 class OnnxOutputs(msgspec.Struct, frozen=True):

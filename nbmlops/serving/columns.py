@@ -215,6 +215,13 @@ class ColumnCodec:
         message = f"column {self.column.name!r} holds {kind_of(value)} in row {row}"
         return invalid(message, field=self.column.name, expected=self.expected)
 
+    @property
+    def dtype(self) -> Any:
+        """The dtype of every array of this column; None where it depends on the values."""
+        if self.column.nullable and self.column.type in ("integer", "long", "boolean"):
+            return None
+        return np.dtype(_DTYPES[self.column.type])
+
     def array(self, values: Sequence[Any]) -> Array:
         """Return checked values as one array of shape (n_rows,).
 
@@ -222,7 +229,7 @@ class ColumnCodec:
         what pandas makes of them.
         """
         kind = self.column.type
-        if self.column.nullable and kind in ("integer", "long", "boolean") and None in values:
+        if self.dtype is None and None in values:
             return np.array(values, dtype=object if kind == "boolean" else np.float64)
         return np.array(values, dtype=_DTYPES[kind])
 

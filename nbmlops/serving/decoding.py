@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from .columns import ColumnCodec, kind_of
 from .documents import CSV, ScoringRequest, nearest, parse_csv, parse_json, shown, split_document
 from .errors import RequestError, invalid
-from .inputs import Generic, Rows
+from .inputs import Generic, Rows, Tabulator
 from .signature import Column, Signature
 from .tensors import TensorDecoder
 from .typed import TypedDecoder
@@ -109,6 +109,7 @@ class FrameDecoder:
         self.names = tuple(column.name for column in columns)
         self._positions = {name: index for index, name in enumerate(self.names)}
         self._converted = tuple(index for index, codec in enumerate(self.codecs) if codec.converts)
+        self.tabulate = Tabulator(self.names, self.codecs)
         self._typed = TypedDecoder(self.codecs, self.names)
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:

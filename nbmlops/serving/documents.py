@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from .errors import RequestError, invalid, malformed
@@ -27,6 +28,7 @@ class ScoringRequest:
     output: Output = "label"
 
 
+@lru_cache(maxsize=64)
 def media_type(header: bytes | None) -> str:
     """Return ``application/json`` or ``text/csv``.
 

@@ -94,7 +94,7 @@ def model_input(frame: ScoreFrame) -> ModelInput:
     if frame.format is not None:
         return Generic(frame.format, frame.generic)
     arrays = [unpack_array(wire) for wire in frame.arrays]
-    return Tensor(arrays[0]) if frame.names is None else Table(frame.names, arrays)
+    return Tensor(arrays[0]) if frame.names is None else Table.of(frame.names, arrays)
 
 
 def answer_outputs(frame: AnswerFrame) -> Outputs:

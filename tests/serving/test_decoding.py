@@ -14,7 +14,6 @@ from nbmlops.serving.columns import ColumnCodec
 from nbmlops.serving.decoding import FrameDecoder, GenericDecoder, make_decoder
 from nbmlops.serving.documents import CSV, JSON
 from nbmlops.serving.errors import RequestError
-from nbmlops.serving.inputs import tabulate
 from nbmlops.serving.signature import TYPES, Column, parse_signature
 
 COLUMNS = (
@@ -39,7 +38,7 @@ def decode(document, decoder=DECODER, kind=JSON):
 
 
 def table(request, decoder=DECODER):
-    return tabulate([request.data], decoder.names, decoder.codecs)
+    return decoder.tabulate([request.data])
 
 
 def refusal(document, decoder=DECODER, kind=JSON) -> RequestError:

@@ -199,7 +199,8 @@ def live(made):
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 60000000\r\nconnection: close\r\n\r\n", b"413"),
+        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 60000000\r\n"
+         b"connection: close\r\n\r\n", b"413"),
         (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5\r\n"
          b"connection: close\r\n\r\n{}", b"408"),
         (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"

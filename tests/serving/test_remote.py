@@ -98,7 +98,7 @@ def play(story):
     return asyncio.run(asyncio.wait_for(run(), 30))
 
 
-NUMBERS = Table(("a", "s"), [np.array([1.0, 2.0]), np.array(["x", None], dtype=object)])
+NUMBERS = Table.of(("a", "s"), [np.array([1.0, 2.0]), np.array(["x", None], dtype=object)])
 
 
 def test_a_worker_answers_calls():

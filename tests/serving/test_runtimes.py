@@ -13,7 +13,7 @@ from nbmlops.serving.bundle import read_bundle
 from nbmlops.serving.decoding import make_decoder
 from nbmlops.serving.documents import JSON
 from nbmlops.serving.errors import ServingError
-from nbmlops.serving.inputs import Generic, tabulate
+from nbmlops.serving.inputs import Generic
 from nbmlops.serving.runtimes import make_runtime
 from nbmlops.serving.runtimes.frames import data_frame, generic_frame
 
@@ -84,7 +84,7 @@ def frame_of(columns, *rows):
     names = [column["name"] for column in columns]
     body = json.dumps({"dataframe_split": {"columns": names, "data": rows}}).encode()
     decoded = decoder.decode(body, JSON).data
-    return data_frame(tabulate([decoded], decoder.names, decoder.codecs), decoder_columns(decoder))
+    return data_frame(decoder.tabulate([decoded]), decoder_columns(decoder))
 
 
 def bundles_signature(columns):

@@ -15,6 +15,8 @@ from ..inputs import Generic, ModelInput, Table
 from ..outputs import Outputs
 
 Array = NDArray[Any]
+_Plan = list[tuple[list[int] | None, list[str], Any]]
+MISSING = ""  # converted models take an empty text for a missing one, since ONNX strings know no null
 
 
 def load(bundle: Bundle) -> OnnxRuntime:
@@ -51,7 +53,11 @@ class OnnxRuntime:
         self._label, self._probability = spec.label_output, spec.probability_output
         self._dtypes = {node.name: _numpy_type(node.type) for node in graph}
         names = bundle.signature.names
-        self._feeds = [(entry, _indices(entry, names)) for entry in spec.inputs]
+        feeds = [(entry, _indices(entry, names)) for entry in spec.inputs]
+        self._first = spec.inputs[0].name
+        self._single = [(entry.name, indices[0]) for entry, indices in feeds if len(indices) == 1]
+        self._wide = [(entry, indices) for entry, indices in feeds if len(indices) != 1]
+        self._plans: dict[tuple[int, ...], _Plan] = {}
         # A graph whose first axis is fixed takes one batch size only.
         self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in graph)
         self.outputs = OUTPUTS if self._probability else ("label",)
@@ -75,28 +81,47 @@ class OnnxRuntime:
         return labels[:, 0] if self._flat and labels.ndim == 2 and labels.shape[1] == 1 else labels
 
     def _feed(self, data: ModelInput) -> dict[str, Array]:
-        if isinstance(data, Table):
-            return {entry.name: self._columns(data, entry, indices) for entry, indices in self._feeds}
-        array = np.array(data.data) if isinstance(data, Generic) else data.array
-        name = self._feeds[0][0].name
-        return {name: array.astype(self._dtypes[name], copy=False)}
+        if not isinstance(data, Table):
+            array = np.array(data.data) if isinstance(data, Generic) else data.array
+            return {self._first: array.astype(self._dtypes[self._first], copy=False)}
+        feeds: dict[str, Array] = {}
+        for block in data.blocks:
+            for places, names, dtype in self._plans.get(block.indices) or self._plan(block.indices):
+                array = _cast(block.array if places is None else block.array[places], dtype)
+                feeds.update(zip(names, array[:, :, None], strict=True))
+        for entry, indices in self._wide:
+            dtype = self._dtypes[entry.name]
+            feeds[entry.name] = np.column_stack([data.columns[index] for index in indices]).astype(dtype, copy=False)
+        return feeds
 
-    def _columns(self, table: Table, entry: OnnxInput, indices: list[int]) -> Array:
-        dtype = self._dtypes[entry.name]
-        if len(indices) == 1:
-            column = table.columns[indices[0]]
-            if column.dtype == object:
-                column = _without_nulls(column, entry, dtype)
-            if column.dtype.kind == "f" and dtype.kind in "iub" and np.isnan(column).any():
-                raise ValueError(f"input {entry.name} of the graph takes no nulls")
-            return column.reshape(-1, 1).astype(dtype, copy=False)
-        return np.column_stack([table.columns[index] for index in indices]).astype(dtype, copy=False)
+    def _plan(self, indices: tuple[int, ...]) -> _Plan:
+        """Return which columns of a block feed which inputs of one dtype; all of them where the places are None."""
+        kinds: dict[Any, list[tuple[int, str]]] = {}
+        for name, index in self._single:
+            if index in indices:
+                kinds.setdefault(self._dtypes[name], []).append((indices.index(index), name))
+        plan: _Plan = []
+        for dtype, pairs in kinds.items():
+            places = [place for place, _ in pairs]
+            whole = places == list(range(len(indices)))
+            plan.append((None if whole else places, [name for _, name in pairs], dtype))
+        self._plans[indices] = plan
+        return plan
 
 
-def _without_nulls(column: Array, entry: OnnxInput, dtype: Any) -> Array:
-    if dtype.hasobject and None in column:
-        return np.array([entry.missing if value is None else value for value in column], dtype=object)
-    return column
+def _cast(array: Array, dtype: Any) -> Array:
+    if array.dtype.hasobject and dtype.hasobject:
+        return _without_nulls(array)
+    if array.dtype.kind == "f" and dtype.kind in "iub" and np.isnan(array).any():
+        raise ValueError("an input of whole numbers takes no nulls")
+    return array.astype(dtype, copy=False)
+
+
+def _without_nulls(array: Array) -> Array:
+    values = array.tolist()
+    if not any(None in row for row in values):
+        return array
+    return np.array([[MISSING if value is None else value for value in row] for row in values], dtype=object)
 
 
 def _indices(entry: OnnxInput, names: tuple[str, ...]) -> list[int]:
