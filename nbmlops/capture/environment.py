@@ -13,6 +13,7 @@ from typing import Any
 from nbmlops.capture import distributions, modules
 from nbmlops.capture.objects import uses
 from nbmlops.core import digests
+from nbmlops.core.display import Card, Shown, table
 from nbmlops.core.records import Record
 
 # What registering and serving need, whether or not it is loaded yet.
@@ -66,7 +67,7 @@ class PackageChange(Record):
 
 
 @dataclass(frozen=True)
-class Environment(Record):
+class Environment(Record, Shown):
     """What runs in this kernel. No environment variable is ever part of it.
 
     Attributes
@@ -86,6 +87,21 @@ class Environment(Record):
     python_full: str
     packages: tuple[Package, ...]
     local_modules: tuple[modules.LocalModule, ...] = field(default=())
+
+    def _show_(self) -> Card:
+        pins = (
+            (one.name, one.version, "" if one.origin == "index" else one.origin, one.scope) for one in self.packages
+        )
+        return Card(
+            title="Environment",
+            fields={
+                "id": self.id,
+                "python": self.python_full,
+                "own modules": [module.name for module in self.local_modules],
+            },
+            tables=(table(("package", "version", "installed from", "needed by"), pins),),
+            note="requirements() and conda() give it as files.",
+        )
 
     def package(self, name: str) -> Package | None:
         """Return the package of that name, in any spelling, or None."""

@@ -166,3 +166,11 @@ def test_it_is_plain_data_and_compares_by_content() -> None:
     assert found == capture_environment(LogisticRegression())
     assert dataclasses.replace(found, python="2.7") != found
     assert json.loads(json.dumps(found.to_dict()))["packages"][0]["origin"] in {"index", "editable", "vcs", "file"}
+
+
+def test_an_environment_shows_its_pins_as_a_table() -> None:
+    shown = capture_environment(LogisticRegression())._show_()
+
+    assert "scikit-learn" in shown.text
+    assert "<table" in shown.html
+    assert "needed by" in shown.text
