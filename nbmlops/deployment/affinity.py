@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+# As this process was given them: before an endpoint's own, smaller choice.
+AVAILABLE = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
 
 def choose_cores(available: Sequence[int], cores: float | None, name: str) -> set[int]:
     """Return the cores for endpoint `name`: as many as asked for, begun at a place that depends on its name.
@@ -23,21 +26,13 @@ def choose_cores(available: Sequence[int], cores: float | None, name: str) -> se
 
 def keep_on_cores(pids: Iterable[int], cores: float | None, name: str) -> None:
     """Keep processes, and what they start later, on some cores; nothing happens where the system can't do that."""
-    if not hasattr(os, "sched_setaffinity"):
+    if not AVAILABLE:
         return
-    chosen = choose_cores(_available(), cores, name)
+    chosen = choose_cores(AVAILABLE, cores, name)
     for pid in pids:
         for thread in _threads(pid):
             with suppress(ProcessLookupError, PermissionError):
                 os.sched_setaffinity(thread, chosen)
-
-
-def _available() -> list[int]:
-    # Not our own mask, which an earlier and smaller choice may have narrowed: that of whoever adopted us.
-    try:
-        return sorted(os.sched_getaffinity(1))
-    except (ProcessLookupError, PermissionError):
-        return sorted(os.sched_getaffinity(0))
 
 
 def _threads(pid: int) -> list[int]:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,13 @@ class Fleet:
         self._watchers: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def configure(self, spec: EndpointSpec) -> None:
+    async def configure(self, spec: EndpointSpec) -> EndpointSpec:
         """Bring the endpoint to `spec`: start what is missing, swap, then let go what is no longer needed.
+
+        Returns
+        -------
+        EndpointSpec
+            What it is now: `spec` without those arms that were kept for a rollback alone and have just failed.
 
         Raises
         ------
@@ -99,6 +104,7 @@ class Fleet:
             When a process of the new arms fails; the old arms go on as before.
         """
         async with self._change:
+            spec = self._without_failed(spec)
             wanted = processes.posts(spec)
             fresh = await self._start([post for post in wanted if not self._runs(post)], spec)
             try:
@@ -111,7 +117,10 @@ class Fleet:
             self._enlist(fresh)
         for post in gone:
             self.health.forget(post.name)
+        for notice in self.health.passed(time.monotonic()):  # what was unhealthy may have been let go
+            self._tell(notice)
         _spawn(self._let_go(gone), self._leaving)
+        return spec
 
     async def replace(self, post: Post, because: str) -> None:
         """Put a new process in the place of one that serves, and let that one finish."""
@@ -119,7 +128,11 @@ class Fleet:
             old = self.members.get(post)
             if self.spec is None or old is None or not old.child.running:
                 return
-            await self._fill(post, self.spec)
+            try:
+                await self._fill(post, self.spec)
+            except ChildFailed as error:
+                self._ground.log.warning("%s; its replacement failed: %s", because, error)
+                return
         self._tell(Notice("endpoint.restarted", because))
         _spawn(self._let_go({post: old}), self._leaving)
 
@@ -164,6 +177,12 @@ class Fleet:
         for task in self._watchers:
             task.cancel()
         await asyncio.gather(*self._watchers, *self._leaving, return_exceptions=True)
+
+    def _without_failed(self, spec: EndpointSpec) -> EndpointSpec:
+        """Leave out arms without traffic whose worker is down: going back must not wait for what one goes back from."""
+        down = {(post.version, post.digest) for post in self.members if not post.is_scorer and not self._runs(post)}
+        kept = [arm for arm in spec.arms if arm.weight > 0 or (arm.version, arm.digest) not in down]
+        return replace(spec, arms=tuple(kept))
 
     def _runs(self, post: Post) -> bool:
         member = self.members.get(post)

@@ -203,7 +203,7 @@ class LocalTarget:
                 hint=f"Leave the port out, or take the endpoint down first: %undeploy {spec.endpoint}",
             )
         message = {"op": "configure", "spec": encode(spec, self._workspace.home)}
-        launch.ask(Path(state["control"]), message, settings().start_timeout * launch.STEPS)
+        launch.ask(Path(state.get("control", "")), message, settings().start_timeout * launch.STEPS)
 
     def _start(self, folder: RunFolder, spec: EndpointSpec) -> None:
         """Start a supervisor for `spec`; where that fails, everything is as it was."""

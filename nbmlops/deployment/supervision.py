@@ -68,6 +68,7 @@ class Supervisor:
     def __init__(self, launch: Launch, listener: socket.socket, log: logging.Logger) -> None:
         self._launch = launch
         self._listener = listener
+        self._log = log
         self._recorder = Recorder(launch.workspace, launch.folder.path.name, log)
         ground = Ground(
             folder=launch.folder.path,
@@ -106,10 +107,10 @@ class Supervisor:
         if self._launch.attached:
             loop.add_reader(0, self._read_parent)
         while not self._ending.is_set():
-            with suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(self._ending.wait(), self._tick())
-                break
-            await self._look()
+            except TimeoutError:
+                await self._look()
 
     async def close(self) -> None:
         """Let requests in flight finish, end every process, remove the sockets."""
@@ -128,10 +129,12 @@ class Supervisor:
         self._end = because
         self._ending.set()
 
-    async def _bring_to(self, wanted: specs.EndpointSpec) -> None:
-        members = self._fleet.members.values()
-        keep_on_cores([os.getpid(), *(member.child.pid for member in members)], wanted.resources.cpu, wanted.endpoint)
-        await self._fleet.configure(wanted)
+    async def _bring_to(self, wanted: specs.EndpointSpec) -> specs.EndpointSpec:
+        keep_on_cores(self._pids(), wanted.resources.cpu, wanted.endpoint)
+        return await self._fleet.configure(wanted)
+
+    def _pids(self) -> list[int]:
+        return [os.getpid(), *(member.child.pid for member in self._fleet.members.values())]
 
     def _facts(self) -> dict[str, Any]:
         address, port = self._listener.getsockname()
@@ -165,7 +168,10 @@ class Supervisor:
         if not self._launch.folder.spec.exists():
             return self.end(None)  # the workspace was moved or removed: nobody could find us again
         await self._count()
-        self._remember()
+        try:
+            self._remember()
+        except (NbmlopsError, OSError) as error:  # a full disk is no reason to stop serving
+            self._log.error("%s can't be written: %s", self._launch.folder.state, error)
         for notice in self._fleet.health.passed(time.monotonic()):
             self._recorder.tell(notice)
         await self._fleet.watch_memory()
@@ -205,22 +211,28 @@ class Supervisor:
         if operation == "status":
             return await self._status()
         if operation == "configure":
-            wanted = specs.decode(message["spec"], self._launch.home)
-            before = self._fleet.spec
-            try:
-                await self._bring_to(wanted)
-            except ChildFailed:
-                if before is not None:
-                    keep_on_cores([os.getpid()], before.resources.cpu, before.endpoint)
-                raise
-            write_json(self._launch.folder.spec, message["spec"])
-            self._remember()
-            self._last_request = time.monotonic()
+            await self._change_to(specs.decode(message["spec"], self._launch.home))
             return await self._status()
         if operation == "stop":
             self.end(None)
             return {}
         raise ValueError(f"there is no control operation {operation!r}")
+
+    async def _change_to(self, wanted: specs.EndpointSpec) -> None:
+        """Bring the endpoint to `wanted` and store that; where either fails, it and its store are as before."""
+        folder, before = self._launch.folder, self._fleet.spec
+        assert before is not None
+        write_json(folder.spec, specs.encode(wanted, self._launch.home))  # first: it is what a full disk refuses
+        try:
+            made = await self._bring_to(wanted)
+        except BaseException:
+            keep_on_cores(self._pids(), before.resources.cpu, before.endpoint)
+            write_json(folder.spec, specs.encode(before, self._launch.home))
+            raise
+        if made != wanted:
+            write_json(folder.spec, specs.encode(made, self._launch.home))
+        self._remember()
+        self._last_request = time.monotonic()
 
     async def _status(self) -> dict[str, Any]:
         await asyncio.wait({asyncio.create_task(self._count())}, timeout=STATS_PATIENCE)

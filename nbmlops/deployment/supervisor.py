@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -40,7 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     announcement = os.dup(1)
     _point(1, os.devnull)
     workspace = Workspace(options.workspace) if options.workspace else None
-    return asyncio.run(_run(Launch(RunFolder(options.folder), workspace, options.attached), announcement))
+    code = asyncio.run(_run(Launch(RunFolder(options.folder), workspace, options.attached), announcement))
+    if options.attached and code == 0:  # whoever started the trial may have been killed
+        shutil.rmtree(options.folder, ignore_errors=True)
+    return code
 
 
 async def _run(launch: Launch, announcement: int) -> int:

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -385,6 +386,49 @@ def test_one_that_can_not_come_back_is_down_and_says_why_once(
     wait_for(lambda: target.status("flights").health == "degraded", "its return")
     assert ask(target) == 11.0
     assert len(journal.events("endpoint.*")) == 1
+
+
+def test_going_back_from_a_version_that_keeps_dying(
+    target: LocalTarget, workspace: Workspace, journal: Journal
+) -> None:
+    class Dies:
+        def predict(self, rows):
+            import os
+
+            os._exit(9)
+
+    one, two = offset_onnx(workspace, "1", 10.0), pickled(workspace, "2", Dies())
+    deploy(target, one)
+    deploy(target, dataclasses.replace(one, weight=0.0), two)
+    hidden = two.bundle.rename(two.bundle.with_name("hidden"))
+    with pytest.raises(requests.HTTPError, match="503"):
+        ask(target)
+    wait_for(lambda: journal.events("endpoint.unhealthy"), "the journal's entry")
+    status = deploy(target, one, dataclasses.replace(two, weight=0.0))
+    assert status.health == "healthy", status.because
+    assert [arm.version for arm in status.arms] == [arm.version for arm in target.spec("flights").arms] == ["1"]
+    assert ask(target) == 11.0
+    hidden.rename(two.bundle)
+
+
+def test_a_trial_ends_with_the_kernel_that_was_killed(target: LocalTarget, workspace: Workspace) -> None:
+    arm = offset_onnx(workspace, "1", 10.0)
+    code = f"""
+import pathlib, time
+from nbmlops.deployment import trial
+with trial(pathlib.Path({str(arm.bundle)!r})):
+    print("runs", flush=True)
+    time.sleep(600)
+"""
+    folder = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
+    environment = os.environ | {"TMPDIR": str(folder)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as kernel:
+        assert kernel.stdout.readline() == "runs\n"
+        kernel.kill()
+    wait_for(lambda: not started_from_here(), "the end of every process")
+    wait_for(lambda: not list(folder.glob("nbmlops-*")), "the end of its folder")
+    shutil.rmtree(folder)
 
 
 def test_a_bundle_of_another_server_is_served_by_its_own(target: LocalTarget, workspace: Workspace) -> None:
