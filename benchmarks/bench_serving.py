@@ -191,7 +191,7 @@ def rate(server: Server, sent: list[bytes], connections: int) -> Callable[[], fl
     headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
 
     def measure() -> float:
-        measured = drive(f"{server.url}/invocations", headers, sent, connections, SECONDS)
+        measured = drive(f"{server.url}/invocations", headers, sent, connections=connections, seconds=SECONDS)
         assert not measured.errors, measured.errors
         return measured.rps
 

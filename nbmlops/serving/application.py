@@ -91,7 +91,7 @@ class Application:
             method, page = self._pages[path]
             _check_method(scope, method)
             status, kind, body = page()
-            await respond(send, status, body, kind, _NO_HEADERS)
+            await respond(send, status, body, kind=kind, extra=_NO_HEADERS)
         except Disconnected:
             return
         except RequestError as error:
@@ -134,10 +134,10 @@ class Application:
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets an answer and no traceback
             refusal = self._refusal(error, prediction.decode(), arm)
             arm.metrics.observe(refusal.status, refusal.code, perf_counter() - started)
-            await respond(send, refusal.status, _encoded(refusal), JSON, [*identity, *_advice(refusal)])
+            await respond(send, refusal.status, _encoded(refusal), kind=JSON, extra=[*identity, *_advice(refusal)])
         else:
             arm.metrics.observe(200, None, perf_counter() - started)
-            await respond(send, 200, answer, JSON, identity)
+            await respond(send, 200, answer, kind=JSON, extra=identity)
         finally:
             self.in_flight -= 1
             arm.in_flight -= 1
@@ -187,7 +187,7 @@ class Application:
         """Answer a request that reached no arm."""
         self.metrics.unrouted[error.status, error.code] += 1
         prediction = (b"x-prediction-id", str(uuid_utils.uuid7()).encode())
-        await respond(send, error.status, _encoded(error), JSON, [prediction, *_advice(error)])
+        await respond(send, error.status, _encoded(error), kind=JSON, extra=[prediction, *_advice(error)])
 
     def _health(self) -> tuple[int, bytes, bytes]:
         arms = self.router.arms.values() if self.router else []
@@ -215,7 +215,7 @@ class Application:
         return 200, CONTENT_TYPE.encode(), self.metrics.text()
 
 
-async def respond(send: Send, status: int, body: bytes, kind: bytes, extra: Headers) -> None:
+async def respond(send: Send, status: int, body: bytes, *, kind: bytes, extra: Headers) -> None:
     """Send a complete answer."""
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
