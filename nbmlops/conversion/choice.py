@@ -61,7 +61,7 @@ def convert(
         return _stays("no sample of the data was kept, so there is nothing to compare a converted model with")
     reports = []
     for converter in able:
-        reports.append(_attempt(converter, model, signature, reference))
+        reports.append(_attempt(converter, model, signature=signature, reference=reference))
         if reports[-1].chosen:
             return reports[-1]
     return next((report for report in reports if report.fidelity), reports[0])
@@ -71,7 +71,9 @@ def _stays(reason: str, fidelity: Fidelity | None = None) -> ConversionReport:
     return ConversionReport(chosen=None, rung="", reason=reason, fidelity=fidelity)
 
 
-def _attempt(converter: Converter, model: Any, signature: Mapping[str, Any], reference: Reference) -> ConversionReport:
+def _attempt(
+    converter: Converter, model: Any, *, signature: Mapping[str, Any], reference: Reference
+) -> ConversionReport:
     name = converter.name
     try:
         onnx = converter.convert(model, signature)
@@ -82,9 +84,9 @@ def _attempt(converter: Converter, model: Any, signature: Mapping[str, Any], ref
         return _stays(_disagreement(name, fidelity), fidelity)
     asked = probes(reference.inputs, signature)
     for probe in asked:
-        if not _agrees(model, onnx, probe, signature):
+        if not _agrees(probe, model, onnx, signature=signature):
             return _stays(f"{name} made a model that answers differently for {probe.what}", fidelity)
-    measured = speed(model, onnx, as_fitted(reference.inputs, signature, model), reference.inputs)
+    measured = speed(model, onnx, as_fitted(reference.inputs, signature, model), frame=reference.inputs)
     if measured.one_row < 1:
         return _stays(f"{name}'s model agrees, but is slower: {measured}", fidelity)
     return ConversionReport(
@@ -94,7 +96,7 @@ def _attempt(converter: Converter, model: Any, signature: Mapping[str, Any], ref
         f"{measured.one_row:,.3g} times as fast",
         fidelity=fidelity,
         speed=measured,
-        certificate=_certificate(onnx, fidelity, reference, asked),
+        certificate=_certificate(onnx, fidelity, reference, asked=asked),
         onnx=onnx,
     )
 
@@ -121,7 +123,7 @@ def _disagreement(name: str, fidelity: Fidelity) -> str:
     return f"{name} made a model that disagrees with the fitted one: {what}"
 
 
-def _agrees(model: Any, onnx: OnnxModel, probe: Probe, signature: Mapping[str, Any]) -> bool:
+def _agrees(probe: Probe, model: Any, onnx: OnnxModel, *, signature: Mapping[str, Any]) -> bool:
     """Compare both on rows that no sample holds; where the fitted object refuses them, the converted one must too."""
     try:
         expected = probe.answers(model, signature, with_probabilities=onnx.probability_output is not None)
@@ -145,7 +147,9 @@ def _ties_aside(expected: Any, label: Any) -> Any:
     return np.where(tied, expected.predictions.astype(object), np.asarray(label).astype(object))
 
 
-def _certificate(onnx: OnnxModel, fidelity: Fidelity, reference: Reference, asked: tuple[Probe, ...]) -> dict[str, Any]:
+def _certificate(
+    onnx: OnnxModel, fidelity: Fidelity, reference: Reference, *, asked: tuple[Probe, ...]
+) -> dict[str, Any]:
     return {
         "tolerance": TOLERANCE,
         "rows": fidelity.rows,

@@ -21,7 +21,7 @@ SECONDS_EACH = 0.1
 FEWEST = 3
 
 
-def speed(model: Any, onnx: OnnxModel, rows: Any, frame: pd.DataFrame) -> Speed:
+def speed(model: Any, onnx: OnnxModel, rows: Any, *, frame: pd.DataFrame) -> Speed:
     """Measure one row and a batch of rows, medians over rotating rows, in well under a second.
 
     The fitted object gets the rows that a server would have to build for it; ONNX Runtime gets arrays, as the server

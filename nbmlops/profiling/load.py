@@ -65,7 +65,7 @@ class Measured(Record):
 
 
 def drive(
-    url: str, headers: Mapping[str, str], bodies: Sequence[bytes], connections: int = 1, seconds: float = 2.0
+    url: str, headers: Mapping[str, str], bodies: Sequence[bytes], *, connections: int = 1, seconds: float = 2.0
 ) -> Measured:
     """Send `bodies` in turn to `url` by POST over HTTP/1.1 connections that stay open, for a bounded time.
 

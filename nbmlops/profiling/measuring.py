@@ -56,10 +56,10 @@ def profile(bundle: Bundle, rows: Any, *, levels: Sequence[int] = LEVELS, second
     stage("starting the server")
     with trial(bundle) as server:
         _first_answer(server, bodies[0])
-        return _measured(server, bodies, bundle.runtime, sorted(levels), seconds)
+        return _measured(server, bodies, sorted(levels), runtime=bundle.runtime, seconds=seconds)
 
 
-def _measured(server: Trial, bodies: list[bytes], runtime: str, levels: list[int], seconds: float) -> ProfileReport:
+def _measured(server: Trial, bodies: list[bytes], levels: list[int], *, runtime: str, seconds: float) -> ProfileReport:
     headers = {**server.headers, "content-type": "application/json"}
     url = f"{server.url}/invocations"
     drive(url, headers, bodies, seconds=WARM_UP)
@@ -71,7 +71,7 @@ def _measured(server: Trial, bodies: list[bytes], runtime: str, levels: list[int
         for concurrency in levels:
             stage(f"loading it with {concurrency} at once")
             before = usage.cpu_seconds()
-            answers = drive(url, headers, bodies, concurrency, seconds)
+            answers = drive(url, headers, bodies, connections=concurrency, seconds=seconds)
             measured.append(_level(answers, usage.cpu_seconds() - before))
             _refuse_lost(server, pids)
     return _report(measured, idle, peak, runtime=runtime, rows=len(bodies), seconds=seconds)

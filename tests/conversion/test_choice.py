@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import skl2onnx
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
@@ -291,7 +292,15 @@ def test_an_object_that_no_converter_takes_is_left_alone(plain):
     assert convert(print, plain.signature, plain.reference).reason == "no converter takes builtin_function_or_method"
 
 
-def test_converting_says_nothing_and_leaves_the_model_as_it_was(flights, late, capfd, caplog):
+def test_converting_says_nothing_and_leaves_the_model_as_it_was(flights, late, capfd, caplog, monkeypatch):
+    convert_sklearn = skl2onnx.convert_sklearn
+
+    def talkative(*arguments, **options):
+        warnings.warn("by the way", stacklevel=1)
+        logging.getLogger("skl2onnx").warning("by the way")
+        return convert_sklearn(*arguments, **options)
+
+    monkeypatch.setattr(skl2onnx, "convert_sklearn", talkative)
     case = make_case(make_pipeline(columns(), forest()), flights, late)
     steps, level = list(case.model.steps), logging.getLogger("skl2onnx").level
     with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as said:
