@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from nbmlops.core.display import Results, code, results
+from nbmlops.core.display import Column, Results, code, results
 from nbmlops.core.errors import InvalidInput, Refused
 from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion, health_badge
@@ -13,7 +13,7 @@ from nbmlops.core.references import ModelReference, check_alias
 from nbmlops.workflows.parameters import AliasName, Filter, Folder, ModelRef, Reason, Tags, pairs
 from nbmlops.workflows.session import Session, check_reason, reconciled
 
-COLUMNS = {
+COLUMNS: dict[str, Column] = {
     "model": "reference",
     "kind": "kind",
     "aliases": "aliases",

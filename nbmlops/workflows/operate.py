@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from nbmlops.core.display import Results, code, results
+from nbmlops.core.display import Column, Results, code, results
 from nbmlops.core.progress import stage
 from nbmlops.core.records import health_badge
 from nbmlops.workflows.parameters import EndpointName, Parameter, Reason, Splits, splits
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbmlops.deployment import Endpoint, Stopped
 
 Lines = Annotated[int, Parameter("How many lines, the newest.", "N")]
-COLUMNS = {
+COLUMNS: dict[str, Column] = {
     "endpoint": "name",
     "status": lambda endpoint: health_badge(endpoint.status),
     "traffic": lambda endpoint: ", ".join(f"v{version} {share:g} %" for version, share in endpoint.traffic.items()),
