@@ -11,7 +11,7 @@ from nbmlops.profiling import Level, ProfileReport
 from nbmlops.profiling.recommend import recommend
 
 SERVER = """
-import asyncio, sys
+import asyncio, os, sys
 ANSWERS, DROP_AFTER, END_AFTER = {answers!r}, {drop_after}, {end_after}
 class Server(asyncio.Protocol):
     count = 0
@@ -24,7 +24,7 @@ class Server(asyncio.Protocol):
         self.seen, place = b"", Server.count
         Server.count += 1
         if place == END_AFTER:
-            sys.exit()
+            os._exit(0)
         if place == DROP_AFTER:
             return self.transport.close()
         self.transport.write(ANSWERS[place % len(ANSWERS)])
@@ -35,7 +35,7 @@ async def main():
     await server.serve_forever()
 class Watch(asyncio.Protocol):
     def connection_lost(self, error):
-        sys.exit()
+        os._exit(0)
 asyncio.run(main())
 """
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
