@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 
 from nbmlops.core.errors import InvalidInput, InvalidObject
 from nbmlops.deployment.encoding import ROWS_PER_REQUEST, answer_of, requests_of
-from nbmlops.serving.columns import ColumnCodec
 from nbmlops.serving.decoding import FrameDecoder
 from nbmlops.serving.documents import JSON
-from nbmlops.serving.inputs import tabulate
 from nbmlops.serving.signature import Column
 
 
@@ -30,7 +28,7 @@ def received(frame: pd.DataFrame, *columns: Column) -> list[np.ndarray]:
     decoder = FrameDecoder(columns)
     (body,) = requests_of(frame)
     rows = decoder.decode(body, JSON).data
-    return tabulate([rows], decoder.names, [ColumnCodec(column) for column in columns]).columns
+    return decoder.tabulate([rows]).columns
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
