@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Arm:
         self.decoder = make_decoder(bundle.signature)
         self.metrics = ArmMetrics()
         self.in_flight = 0
-        self.header = config.name.encode("latin-1", "replace")
+        self.header = re.sub(r"[^ -~]", "?", config.name).encode()  # what no header may hold
         self._classes = bundle.signature.classes
         self.batcher = Batcher(backend, self._assemble, quick=quick, observe=self.observe_batch)
 

@@ -7,7 +7,7 @@ or names the field that is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .columns import ColumnCodec, kind_of
@@ -189,20 +189,15 @@ class FrameDecoder:
         header, rows = parse_csv(body)
         if not rows:
             raise invalid("there are no rows", field="body", expected="one row or more below the header")
-        sources = self._sources(header)
-        absent = frozenset(index for index, source in enumerate(sources) if source is None)
-        pairs = list(zip(self.codecs, sources, strict=True))
-        records = [
-            tuple(None if source is None else codec.parse(row[source], number) for codec, source in pairs)
-            for number, row in enumerate(rows)
-        ]
-        return Rows(records, absent)
+        return self._checked(rows, self._sources(header), ColumnCodec.parse)
 
-    def _checked(self, rows: list[list[Any]], sources: list[int | None]) -> Rows:
+    def _checked(
+        self, rows: list[list[Any]], sources: list[int | None], read: Callable[..., Any] = ColumnCodec.check
+    ) -> Rows:
         absent = frozenset(index for index, source in enumerate(sources) if source is None)
         pairs = list(zip(self.codecs, sources, strict=True))
         records = [
-            tuple(None if source is None else codec.check(row[source], number) for codec, source in pairs)
+            tuple(None if source is None else read(codec, row[source], number) for codec, source in pairs)
             for number, row in enumerate(rows)
         ]
         return Rows(records, absent)

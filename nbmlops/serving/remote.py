@@ -113,6 +113,7 @@ class WorkerBackend:
                 await self._listen(reader)
             except (OSError, asyncio.IncompleteReadError, FrameError, msgspec.MsgspecError):
                 self._drop()
+                await asyncio.sleep(_PAUSE_S)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         self.outputs = self._hello.decode(await read_frame(reader)).outputs

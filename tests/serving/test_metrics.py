@@ -45,6 +45,8 @@ def test_the_official_parser_reads_what_happened(served, made):
 def test_labels_with_quotes_survive(served, made):
     arm = {"name": 'a"b\\c\n', "model": "m", "version": 'v"\n', "bundle": str(made("ten"))}
     served.run(served.control.configure({"endpoint": 'e"', "token": "t", "arms": [arm]}))
+    header = served.post(ONE, authorization="Bearer t").headers["x-nbmlops-version"]
+    assert header == 'a"b\\c?'
     assert value(samples(served), "nbmlops_model_info", arm='a"b\\c\n', endpoint='e"')
 
 
