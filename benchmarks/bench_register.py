@@ -28,10 +28,12 @@ inputs = list(data.columns)
 data["late"] = (data["c0"] + generator.normal(size=30_000) > 0).astype(int)
 model = make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=50)).fit(data[inputs], data["late"])
 times = {}
+def cpu():
+    return sum(os.times()[:4])  # with that of child processes, where the peer guesses requirements
 def timed(name, act):
-    start, cpu = time.perf_counter(), time.process_time()
+    start, before = time.perf_counter(), cpu()
     act()
-    times[name] = (time.perf_counter() - start, time.process_time() - cpu)
+    times[name] = (time.perf_counter() - start, cpu() - before)
 """
 
 OURS = """

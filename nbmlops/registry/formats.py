@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from nbmlops.registry import kinds, mlflow_door, onnx_file
 from nbmlops.registry.layout import FILES, Layout, copy_in
 
 PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pt", ".pth"}
-CHECKED_ROWS = 200
+CHECKED_ROWS = 100
 
 
 def write(obj: Any, kind: str, layout: Layout, rows: Any = None) -> None:
@@ -91,14 +92,13 @@ def _skops(obj: Any, rows: Any) -> tuple[bytes | None, list[str], str]:
 def _same(one: Any, other: Any, rows: Any) -> bool:
     import numpy as np
 
-    for method in ("predict_proba", "predict"):
-        if hasattr(one, method):
-            left, right = np.asarray(getattr(one, method)(rows)), np.asarray(getattr(other, method)(rows))
-            # A forest on several threads adds in any order: its last bit differs from itself.
-            same = np.allclose(left, right, 1e-9, 1e-12, equal_nan=True) if left.dtype.kind == "f" else left == right
-            if left.shape != right.shape or not np.all(same):
-                return False
-    return True
+    method = "predict_proba" if hasattr(one, "predict_proba") else "predict"
+    left, right = np.asarray(getattr(one, method)(rows)), np.asarray(getattr(other, method)(rows))
+    if left.shape != right.shape:
+        return False
+    # A forest on several threads adds in any order: its last bit differs from itself.
+    same = np.allclose(left, right, 1e-9, 1e-12, equal_nan=True) if left.dtype.kind == "f" else left == right
+    return bool(np.all(same))
 
 
 def from_library(name: str) -> bool:
@@ -160,16 +160,18 @@ def _answering(obj: Any) -> Any:
     # installed where the model is loaded.
     pyfunc = mlflow_door.module("pyfunc")
 
-    class Answering(pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-        def __init__(self, model: Any) -> None:
-            self.model = model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its advice on type hints is meant for who writes such a class
 
-        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            predict = getattr(self.model, "predict", self.model)
-            return predict(model_input)
+        class Answering(pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+            def __init__(self, model: Any) -> None:
+                self.model = model
 
-    with mlflow_door.quiet():
-        return Answering(obj)
+            def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+                predict = getattr(self.model, "predict", self.model)
+                return predict(model_input)
+
+    return Answering(obj)
 
 
 def _pickle(obj: Any, path: Path) -> None:

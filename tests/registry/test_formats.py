@@ -25,7 +25,7 @@ from nbmlops.capture import Captured, capture
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidObject, Untrusted
 from nbmlops.registry import Registration, Registry
-from tests.registry.conftest import Fitted
+from tests.registry.conftest import Fitted, open_registry
 
 ROWS = 60
 
@@ -93,46 +93,45 @@ import sys
 sys.modules["nbmlops"] = None  # importing it fails
 import mlflow, pandas as pd, numpy as np
 mlflow.set_tracking_uri(sys.argv[1])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-np.save(sys.argv[4], np.asarray(model.predict(pd.read_parquet(sys.argv[3]))))
+for name in sys.argv[3:]:
+    rows = pd.read_parquet(f"{sys.argv[2]}/{name}.parquet")
+    answers = mlflow.pyfunc.load_model(f"models:/{name}/1").predict(rows)
+    np.save(f"{sys.argv[2]}/{name}.npy", np.asarray(answers))
 """
 
 
-def load_with_mlflow_alone(uri: str, model: str, rows: Path, answers: Path) -> None:
-    command = [sys.executable, "-c", LOAD, uri, model, str(rows), str(answers)]
-    done = subprocess.run(command, check=False, cwd=rows.parent, capture_output=True, text=True, timeout=150)
+def load_with_mlflow_alone(uri: str, folder: Path, *names: str) -> None:
+    """Let a fresh process, which can't import nbmlops, answer ``NAME.parquet`` with ``NAME.npy``."""
+    command = [sys.executable, "-c", LOAD, uri, str(folder), *names]
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory: pytest.TempPathFactory, flights: pd.DataFrame, captured: Captured) -> Registry:
+    """A registry with one model of each kind, each answered by MLflow alone too."""
+    folder = tmp_path_factory.mktemp("kinds")
+    registry = open_registry(folder)
+    for name, (_, fit) in MODELS.items():
+        data = flights if name in ("pipeline", "object", "function") else flights[[*NUMBERS, "late"]]
+        registry.register(fit(flights), Registration(name, captured, data=data, label="late"))
+        reference = registry.reference(name)
+        assert reference is not None
+        reference.inputs.to_parquet(folder / f"{name}.parquet")
+    load_with_mlflow_alone(registry.workspace.tracking_uri, folder, *MODELS)
+    return registry
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("which", MODELS)
-def test_it_comes_back_and_mlflow_alone_loads_it(
-    which: str, registry: Registry, flights: pd.DataFrame, captured: Captured, tmp_path: Path
-) -> None:
-    kind, fit = MODELS[which]
-    model = fit(flights)
-    data = flights if which in ("pipeline", "object", "function") else flights[[*NUMBERS, "late"]]
-    made = registry.register(model, Registration("flights", captured, data=data, label="late"))
-    assert made.kind == kind
-    reference = registry.reference(made.reference)
+def test_it_comes_back_and_mlflow_alone_loads_it(which: str, all_kinds: Registry) -> None:
+    assert all_kinds.version(which).kind == MODELS[which][0]
+    reference = all_kinds.reference(which)
     assert reference is not None
-    loaded = registry.load(made.reference)
+    loaded = all_kinds.load(which)  # MLflow's own file, left in the folder by the other process, is no change
     again = loaded.predict(reference.inputs) if hasattr(loaded, "predict") else loaded(reference.inputs)
     np.testing.assert_array_equal(again, reference.predictions)
-    rows, answers = tmp_path / "rows.parquet", tmp_path / "answers.npy"
-    reference.inputs.to_parquet(rows)
-    command = [
-        sys.executable,
-        "-c",
-        LOAD,
-        registry.workspace.tracking_uri,
-        "models:/flights/1",
-        str(rows),
-        str(answers),
-    ]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, timeout=120)
-    np.testing.assert_array_equal(np.load(answers), reference.predictions)
-    assert registry.load(made.reference) is not None  # MLflow's own file in the folder is no change
+    np.testing.assert_array_equal(np.load(all_kinds.workspace.root / f"{which}.npy"), reference.predictions)
 
 
 def test_library_types_are_stored_with_skops_and_own_code_with_a_notice(
@@ -194,10 +193,9 @@ def test_modules_of_the_project_are_shipped(tmp_path: Path, monkeypatch: pytest.
     run = [sys.executable, "-c", textwrap.dedent(script)]
     uri = subprocess.run(run, check=True, cwd=project, capture_output=True, text=True, timeout=120).stdout
     (project / "our_model.py").unlink()
-    rows, answers = tmp_path / "rows.parquet", tmp_path / "answers.npy"
-    pd.DataFrame({"a": [1.0, 2.0, 3.0]}).to_parquet(rows)
-    load_with_mlflow_alone(uri, "models:/ours/1", rows, answers)
-    assert np.load(answers).tolist() == [7, 7, 7]
+    pd.DataFrame({"a": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "ours.parquet")
+    load_with_mlflow_alone(uri, tmp_path, "ours")
+    assert np.load(tmp_path / "ours.npy").tolist() == [7, 7, 7]
 
 
 def onnx_file(folder: Path) -> Path:

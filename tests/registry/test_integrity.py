@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,24 +30,30 @@ def test_unchanged_passes_with_what_readers_leave(registered: tuple[Path, Path, 
     integrity.check(folder, listed, digest, "flights/1")
 
 
-def test_a_changed_file_is_named(registered: tuple[Path, Path, str]) -> None:
-    folder, listed, digest = registered
+def changed(folder: Path) -> None:
     (folder / "code" / "ours.py").write_text("x = 2")
-    with pytest.raises(Corrupt, match=r"flights/1: the file code/ours\.py was changed"):
-        integrity.check(folder, listed, digest, "flights/1")
 
 
-def test_a_missing_file_is_named(registered: tuple[Path, Path, str]) -> None:
-    folder, listed, digest = registered
+def missing(folder: Path) -> None:
     (folder / "MLmodel").unlink()
-    with pytest.raises(Corrupt, match="MLmodel is missing"):
-        integrity.check(folder, listed, digest, "flights/1")
 
 
-def test_an_added_file_is_named(registered: tuple[Path, Path, str]) -> None:
-    folder, listed, digest = registered
+def added(folder: Path) -> None:
     (folder / "code" / "numpy.py").write_text("evil")
-    with pytest.raises(Corrupt, match=r"code/numpy\.py was added"):
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (changed, r"flights/1: the file code/ours\.py was changed"),
+        (missing, "MLmodel is missing"),
+        (added, r"code/numpy\.py was added"),
+    ],
+)
+def test_a_harmed_folder_is_named(registered: tuple[Path, Path, str], harm: Any, message: str) -> None:
+    folder, listed, digest = registered
+    harm(folder)
+    with pytest.raises(Corrupt, match=message):
         integrity.check(folder, listed, digest, "flights/1")
 
 
