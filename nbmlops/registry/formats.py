@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -160,8 +159,7 @@ def _answering(obj: Any) -> Any:
     # installed where the model is loaded.
     pyfunc = mlflow_door.module("pyfunc")
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its advice on type hints is meant for who writes such a class
+    with mlflow_door.quiet():  # its advice on type hints is meant for who writes such a class
 
         class Answering(pyfunc.PythonModel):  # type: ignore[misc, name-defined]
             def __init__(self, model: Any) -> None:

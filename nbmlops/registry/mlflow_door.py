@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +27,6 @@ def module(name: str = "") -> Any:
     full = f"mlflow.{name}" if name else "mlflow"
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
-    import sys
-
     if "mlflow" not in sys.modules:
         stage("importing MLflow")
     return importlib.import_module(full)
@@ -34,11 +34,13 @@ def module(name: str = "") -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow's notices (pickles, missing pip, migrations) out of the user's cell."""
+    """Keep MLflow's notices (pickles, missing pip, migrations, type hints) out of the user's cell."""
     logger = logging.getLogger("mlflow")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(before)
