@@ -69,6 +69,8 @@ def test_a_new_split_keeps_the_other_arms_warm() -> None:
     moved = both.with_traffic({"2": 100.0})
     assert moved.traffic == {"2": 100.0}
     assert moved.arm("1") == an_arm("1", 0.0)
+    with pytest.raises(InvalidInput, match="version '3' is not at this endpoint"):
+        both.with_traffic({"3": 100.0})
     assert format_traffic(both.traffic) == "1=90 2=10"
 
 
