@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from collections import Counter
 
 import pytest
@@ -126,10 +127,12 @@ def test_swapping_under_load_fails_no_request(served, made):
         assert answer.predictions == [21.0 if even else 11.0]
 
 
-def test_requests_in_flight_finish_on_the_arm_they_began_with(served, made, tmp_path):
-    slow = bundles.sklearn_bundle(tmp_path / "slow", bundles.Sleeps(0.2), serialization="cloudpickle")
-    served.configure(("1", slow, 100))
+def test_requests_in_flight_finish_on_the_arm_they_began_with(served, made):
+    served.configure(("1", made("skops"), 100))
     row = {"dataframe_split": {"columns": ["distance", "hour", "carrier"], "data": [[500.0, 7, "AA"]]}}
+    runtime = served.application.router.arms["1"].batcher.backend.runtime
+    predict, release = runtime.predict, threading.Event()
+    runtime.predict = lambda *arguments: release.wait(30) and predict(*arguments)
 
     async def story():
         first = asyncio.create_task(served.request("POST", "/invocations", row, "application/json"))
@@ -137,11 +140,14 @@ def test_requests_in_flight_finish_on_the_arm_they_began_with(served, made, tmp_
             await asyncio.sleep(0)
         arm = {**ARM, "name": "2", "bundle": str(made("ten"))}
         await served.control.configure({"endpoint": "e", "token": None, "arms": [arm]})
+        for _ in range(100):
+            await asyncio.sleep(0)
         during = served.control.stats()["retiring"]
+        release.set()
         return during, await first
 
     during, answer = served.run(story())
-    assert during
+    assert during == 1
     assert (answer.status, answer.headers["x-nbmlops-version"]) == (200, "1")
 
 
