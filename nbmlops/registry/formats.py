@@ -17,7 +17,7 @@ PICKLES = {".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill", ".pt", ".pth"}
 CHECKED_ROWS = 100
 
 
-def write(obj: Any, kind: str, layout: Layout, rows: Any = None) -> None:
+def write(obj: Any, kind: str, layout: Layout, *, rows: Any = None) -> None:
     """Write `obj` into the folder of `layout` in the format that fits its kind.
 
     Parameters
@@ -159,15 +159,15 @@ def _answering(obj: Any) -> Any:
     # installed where the model is loaded.
     pyfunc = mlflow_door.module("pyfunc")
 
-    with mlflow_door.quiet():  # its advice on type hints is meant for who writes such a class
+    class Answering(pyfunc.PythonModel):  # type: ignore[misc, name-defined]
+        _skip_type_hint_validation = True  # MLflow's advice on type hints is meant for who writes such a class
 
-        class Answering(pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-            def __init__(self, model: Any) -> None:
-                self.model = model
+        def __init__(self, model: Any) -> None:
+            self.model = model
 
-            def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-                predict = getattr(self.model, "predict", self.model)
-                return predict(model_input)
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            predict = getattr(self.model, "predict", self.model)
+            return predict(model_input)
 
     return Answering(obj)
 

@@ -34,7 +34,7 @@ def write(files: Mapping[str, str], folder: Path) -> str:
     return digests.of_tree(files)
 
 
-def check(folder: Path, listed: Path, digest: str, reference: str) -> None:
+def check(folder: Path, listed: Path, *, digest: str, reference: str) -> None:
     """Compare every file in `folder` with its digest at registration.
 
     Raises

@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,13 +33,11 @@ def module(name: str = "") -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow's notices (pickles, missing pip, migrations, type hints) out of the user's cell."""
+    """Keep MLflow's notices (pickles, missing pip, migrations) out of the user's cell."""
     logger = logging.getLogger("mlflow")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         logger.setLevel(before)

@@ -32,7 +32,7 @@ class Reconciling:
     versions : Versions
     """
 
-    def __init__(self, workspace: Workspace, journal: Journal, tracking: Tracking, stored: Versions) -> None:
+    def __init__(self, workspace: Workspace, journal: Journal, tracking: Tracking, *, stored: Versions) -> None:
         self.workspace = workspace
         self.journal = journal
         self.tracking = tracking
@@ -105,10 +105,10 @@ class Reconciling:
             old, new = before.get(name, {}), now.get(name, {})
             for alias in sorted(old.keys() | new.keys()):
                 if old.get(alias) != new.get(alias):
-                    found.append(self._observe_alias(name, alias, old.get(alias), new.get(alias)))
+                    found.append(self._observe_alias(name, alias, old=old.get(alias), new=new.get(alias)))
         return found
 
-    def _observe_alias(self, name: str, alias: str, old: int | None, new: int | None) -> Event:
+    def _observe_alias(self, name: str, alias: str, *, old: int | None, new: int | None) -> Event:
         data = {"name": name, "alias": alias}
         if new is None:
             return self.journal.append("observed.alias.removed", f"model/{name}/{old}", {**data, "version": old})

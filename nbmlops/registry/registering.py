@@ -49,7 +49,7 @@ class Registering:
             stage("logging the run")
             run_id = self.tracking.start_run(registration.name, self._run_tags(prepared, registration))
             with self._failing(run_id):
-                made = self._log(prepared, registration, laid, own, run_id)
+                made = self._log(prepared, registration, laid, own=own, run_id=run_id)
             self._close(run_id)
             return made
 
@@ -70,7 +70,7 @@ class Registering:
             signature.write_example(laid.model, prepared.inputs.frame, folder)
         for asset in layout.check_assets(registration.assets):
             layout.copy_in(asset, folder / layout.ASSETS / asset.name)
-        formats.write(prepared.obj, prepared.kind, laid, prepared.few_rows())
+        formats.write(prepared.obj, prepared.kind, laid, rows=prepared.few_rows())
         return laid
 
     def _write_own(self, prepared: Prepared, registration: Registration, own: Path) -> None:
@@ -83,7 +83,7 @@ class Registering:
             sample.write(prepared.reference, own)
 
     def _log(
-        self, prepared: Prepared, registration: Registration, laid: layout.Layout, own: Path, run_id: str
+        self, prepared: Prepared, registration: Registration, laid: layout.Layout, *, own: Path, run_id: str
     ) -> StoredVersion:
         fingerprint = registration.captured.data
         if fingerprint is not None:
@@ -94,12 +94,12 @@ class Registering:
             digest = integrity.write(integrity.list_files(laid.folder), own)
             self.tracking.upload(run_id, own, ARTIFACTS)
             self.tracking.finish_model(model, laid.folder)
-            tags = self._version_tags(prepared, registration, digest, [*prepared.warnings, *laid.warnings])
+            tags = self._version_tags(prepared, registration, digest, warnings=[*prepared.warnings, *laid.warnings])
             stage("registering the version")
             return self.versions.create(registration.name, model, tags)
 
     def _version_tags(
-        self, prepared: Prepared, registration: Registration, digest: str, warnings: list[str]
+        self, prepared: Prepared, registration: Registration, digest: str, *, warnings: list[str]
     ) -> dict[str, str]:
         own = {
             "digest": digest,

@@ -112,7 +112,7 @@ class Registry:
         """Complete or mark what was interrupted, record what was changed elsewhere; return the events appended."""
         from nbmlops.registry.reconciling import Reconciling
 
-        return Reconciling(self.workspace, self.journal, self.tracking, self.versions).reconcile()
+        return Reconciling(self.workspace, self.journal, self.tracking, stored=self.versions).reconcile()
 
     def version(self, ref: Ref) -> ModelVersion:
         """Return the version that `ref` names.
@@ -238,7 +238,7 @@ class Registry:
         folder = self.tracking.local(self.versions.location(version), self._cache(version) / "model")
         digest = version.own.get("digest")
         if digest:
-            integrity.check(folder, self._own(version), digest, version.reference)
+            integrity.check(folder, self._own(version), digest=digest, reference=version.reference)
         return folder
 
     def _own(self, version: StoredVersion) -> Path:
