@@ -48,8 +48,10 @@ with mlflow.start_run():
     mlflow.log_metric("warm", 1.0)
 began = time.perf_counter()
 with mlflow.start_run():
-    logged = mlflow.sklearn.log_model(model, name="model", input_example=data.head(3), serialization_format="cloudpickle")
-command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", logged.model_uri, "-p", "PORT", "--env-manager", "local"]
+    example = data.head(3)
+    logged = mlflow.sklearn.log_model(model, name="model", input_example=example, serialization_format="cloudpickle")
+command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", logged.model_uri]
+command += ["-p", "PORT", "--env-manager", "local"]
 import socket
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
