@@ -27,7 +27,7 @@ def test_unchanged_passes_with_what_readers_leave(registered: tuple[Path, Path, 
     (folder / "registered_model_meta").write_text("by MLflow")
     (folder / "code" / "__pycache__").mkdir()
     (folder / "code" / "__pycache__" / "ours.pyc").write_bytes(b"")
-    integrity.check(folder, listed, digest, "flights/1")
+    integrity.check(folder, listed, digest=digest, reference="flights/1")
 
 
 def changed(folder: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_harmed_folder_is_named(registered: tuple[Path, Path, str], harm: Any,
     folder, listed, digest = registered
     harm(folder)
     with pytest.raises(Corrupt, match=message):
-        integrity.check(folder, listed, digest, "flights/1")
+        integrity.check(folder, listed, digest=digest, reference="flights/1")
 
 
 def test_a_forged_list_is_found(registered: tuple[Path, Path, str]) -> None:
@@ -62,7 +62,7 @@ def test_a_forged_list_is_found(registered: tuple[Path, Path, str]) -> None:
     (folder / "MLmodel").write_text("flavors: {evil: {}}")
     integrity.write(integrity.list_files(folder), listed)
     with pytest.raises(Corrupt, match="list of files does not match"):
-        integrity.check(folder, listed, digest, "flights/1")
+        integrity.check(folder, listed, digest=digest, reference="flights/1")
 
 
 @pytest.mark.parametrize("content", [None, "no json"])
@@ -72,7 +72,7 @@ def test_an_unreadable_list_is_named(registered: tuple[Path, Path, str], content
     if content is not None:
         (listed / "files.json").write_text(content)
     with pytest.raises(Corrupt, match="list of files can't be read"):
-        integrity.check(folder, listed, digest, "flights/1")
+        integrity.check(folder, listed, digest=digest, reference="flights/1")
 
 
 def test_a_seal_is_this_workspaces_alone(tmp_path: Path) -> None:
