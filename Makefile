@@ -83,7 +83,7 @@ $(UV_STAMP): requirements/tools.lock
 
 $(ENV_STAMP): $(UV_STAMP) $(LOCK) pyproject.toml
 	@echo "Installing $$(grep -c '^[a-z].*==' $(LOCK)) locked packages into .venv/"
-	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python "$$(command -v $(PYTHON))" .venv
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
 	@$(UV) pip sync --quiet --python $(BIN)/python $(LOCK)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
