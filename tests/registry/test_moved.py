@@ -67,14 +67,12 @@ def test_moved_into_itself_and_back(tmp_path: Path) -> None:
 
 
 def test_a_rewrite_that_fails_changes_nothing(tmp_path: Path) -> None:
-    database, _ = workspace_at(tmp_path / "a")
+    database, artifacts = workspace_at(tmp_path / "a")
     before = locations(database)
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("CREATE TRIGGER no BEFORE UPDATE ON model_versions BEGIN SELECT RAISE(ABORT, 'no'); END")
-        connection.execute(
-            "CREATE TRIGGER no2 BEFORE UPDATE ON experiments WHEN new.experiment_id = 1 "
-            "BEGIN SELECT RAISE(ABORT, 'no'); END"
-        )
+        run = ("r", f"{artifacts}/r/artifacts", 1)
+        connection.execute("INSERT INTO runs (run_uuid, artifact_uri, experiment_id) VALUES (?, ?, ?)", run)
+        connection.execute("CREATE TRIGGER no BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'no'); END")
         connection.commit()
     with pytest.raises((Corrupt, StorageError)):
         moved.follow(database, tmp_path / "b/.nbmlops/artifacts")
