@@ -63,8 +63,22 @@ def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "required": True,
             "nullable": bool(frame[name].isna().any()),
         }
+        | _beyond_type(frame[name])
         for name in frame.columns
     ]
+
+
+def _beyond_type(column: pd.Series[Any]) -> dict[str, Any]:
+    """Return what of a column's dtype its MLflow type does not tell: categories, or a masked dtype such as Int64."""
+    import pandas as pd
+
+    dtype: Any = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return {"dtype": "category", "categories": plain(dtype.categories.tolist())}
+    masked = (
+        hasattr(dtype, "numpy_dtype") and dtype.kind in "biuf" and isinstance(dtype, pd.api.extensions.ExtensionDtype)
+    )
+    return {"dtype": str(dtype)} if masked else {}
 
 
 def type_of(column: pd.Series[Any]) -> str:
@@ -120,8 +134,11 @@ def _type_of_objects(column: pd.Series[Any]) -> str:
 
 
 def _tensor_of(inputs: Inputs) -> dict[str, Any]:
-    dtype = inputs.frame.to_numpy().dtype
-    return {"tensor": {"dtype": str(dtype), "shape": [-1, *inputs.shape]}}
+    values = inputs.frame.to_numpy()
+    nullable = values.dtype.kind == "f" and bool(inputs.frame.isna().to_numpy().any())
+    return {
+        "tensor": {"dtype": str(values.dtype), "shape": [-1, *inputs.shape]} | ({"nullable": True} if nullable else {})
+    }
 
 
 def _outputs(predictions: np.ndarray[Any, Any]) -> list[dict[str, Any]] | dict[str, Any]:

@@ -102,6 +102,37 @@ def test_a_model_whose_answers_change_is_refused(session: Session, rows: pd.Data
     assert len(endpoints()) == 0
 
 
+def test_categories_and_masked_integers_reach_the_model_as_it_was_fitted(session: Session) -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(
+        {
+            "carrier": pd.Categorical(rng.choice(["AA", "UA", None], 300), categories=["UA", "AA", "ZZ"]),
+            "seats": pd.array(rng.integers(0, 9, 300), dtype="Int64"),
+        }
+    )
+    frame.loc[::11, "seats"] = pd.NA
+    late = (frame["carrier"] == "UA").to_numpy() ^ (rng.random(300) < 0.1)
+    model = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=5).fit(frame, late)
+    register_model(model, name="typed", data=frame)
+
+    served = deploy("typed")
+
+    assert np.array_equal(served.predict(frame), model.predict(frame))
+
+
+def test_missing_values_of_an_array_reach_the_model(session: Session) -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    rows = np.random.default_rng(3).normal(size=(300, 3))
+    rows[::7, 1] = np.nan
+    model = HistGradientBoostingRegressor(max_iter=5).fit(rows, rows[:, 0])
+    register_model(model, name="array", data=rows)
+
+    assert np.allclose(deploy("array").predict(rows[:20]), model.predict(rows[:20]))
+
+
 def test_a_function_without_data_is_served_unchecked(session: Session) -> None:
     def double(frame):
         return frame["x"] * 2
