@@ -251,15 +251,15 @@ class Card(_Both):
         fields = self._shown()
         width = max((len(label) for label in fields), default=0)
         parts = [str(self.title)]
-        parts += [f"  {label:<{width}}  {_plain(value)}" for label, value in fields.items()]
+        parts += [f"  {label:<{width}}  {_plain(value, width + 4)}" for label, value in fields.items()]
         parts += [f"\n{part.text}" for part in self.tables]
         if self.note:
             parts.append(f"\n{self.note}" if self.tables else str(self.note))
         return "\n".join(parts)
 
 
-def _plain(value: object) -> str:
-    return plain_text(value).replace("\n", "\n    ")
+def _plain(value: object, indent: int) -> str:
+    return plain_text(value).replace("\n", "\n" + " " * indent)
 
 
 class Shown:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from nbmlops.core.errors import InvalidInput
+
 # As this process was given them: before an endpoint's own, smaller choice.
 AVAILABLE = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
@@ -22,6 +24,17 @@ def choose_cores(available: Sequence[int], cores: float | None, name: str) -> se
     count = len(available) if cores is None else min(math.ceil(cores), len(available))
     first = zlib.crc32(name.encode()) % len(available)
     return {available[(first + step) % len(available)] for step in range(count)}
+
+
+def check_cores(cores: float | None) -> None:
+    """Refuse more cores than there are.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if cores is not None and AVAILABLE and cores > len(AVAILABLE):
+        raise InvalidInput(f"cpu is {cores:g}", expected=f"at most {len(AVAILABLE)}, the cores of this machine")
 
 
 def keep_on_cores(pids: Iterable[int], cores: float | None, name: str) -> None:

@@ -14,7 +14,7 @@ from nbmlops.deployment import client, operate
 from nbmlops.deployment.encoding import Output
 from nbmlops.deployment.plan import main_arm
 from nbmlops.deployment.processes import manifest
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec, format_traffic
+from nbmlops.deployment.spec import ArmSpec, EndpointSpec, Resources, format_traffic
 from nbmlops.deployment.target import EndpointStatus, Target, target_of
 from nbmlops.journal import Journal
 
@@ -164,10 +164,11 @@ class Endpoint(Record, Shown):
             "model": _model(live),
             "traffic": split_bar(live.traffic),
             "kept warm": ", ".join(arm.version for arm in live.arms if arm.weight == 0),
-            "runtime": "\n".join(f"v{arm.version} {arm.runtime}. {arm.why}" for arm in live.arms),
+            "runtime": "\n".join(f"v{arm.version}: {arm.runtime}; {arm.why}" for arm in live.arms),
             "checked": "\n".join(_checked(arm.version, self._replay(arm.version)) for arm in live.arms if arm.weight),
+            "size": _size(self._spec().resources),
             "target": self.target,
-            "url": link(f"{live.url}/ping", live.url),
+            "url": Html(link(f"{live.url}/ping", live.url).html, live.url),
             "memory": f"{live.rss / MIB:.0f} MiB in {len(live.pids) + 1} processes" if live.pids else "",
             "requests": f"{live.requests:,}" if live.pids else "",
         }
@@ -195,12 +196,22 @@ def _model(live: EndpointStatus) -> str:
 
 def _checked(version: str, replay: Mapping[str, Any]) -> str:
     if not replay:
-        return f"v{version} unchecked: no rows were kept at its registration"
+        return f"v{version}: unchecked, since no rows were kept at its registration"
+    found = replay["max_difference"]
+    seen = f"within {found:.1g} of the fitted object's" if found else "equal to the fitted object's"
     return (
-        f"v{version} {replay['rows']:,} rows replayed through the server in this environment, every answer within "
-        f"{replay['tolerance']:g} of the fitted object's (at most {replay['max_difference']:.1g}); "
+        f"v{version}: {replay['rows']:,} rows replayed through the server in this environment, every answer {seen}; "
         "not yet proved in a fresh environment"
     )
+
+
+def _size(resources: Resources) -> str:
+    """Return what it may use; both limits are soft on this machine, and said to be."""
+    cores = "all cores" if resources.cpu is None else f"{resources.cpu:g} cores"
+    memory = "no memory limit" if resources.memory_mib is None else f"{resources.memory_mib} MiB a process"
+    scorers = f"{resources.workers} scorer" + ("s" if resources.workers > 1 else "")
+    soft = "" if resources.cpu is None and resources.memory_mib is None else " (soft: affinity and a watchdog)"
+    return f"{cores}, {memory}, {scorers}{soft}"
 
 
 def split_bar(traffic: dict[str, float]) -> Html:

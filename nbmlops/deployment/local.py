@@ -16,6 +16,7 @@ from nbmlops.core.references import check_name
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import launch
+from nbmlops.deployment.affinity import check_cores
 from nbmlops.deployment.folder import RunFolder, write_json
 from nbmlops.deployment.plan import DeploymentPlan, make_plan, plan_digest
 from nbmlops.deployment.processes import manifest
@@ -52,7 +53,14 @@ class LocalTarget:
         return decode(stored, self._workspace.home) if stored else None
 
     def plan(self, spec: EndpointSpec) -> DeploymentPlan:
-        """Return what applying `spec` would change; changes nothing."""
+        """Return what applying `spec` would change; changes nothing.
+
+        Raises
+        ------
+        InvalidInput
+            More cores are asked for than this machine has.
+        """
+        check_cores(spec.resources.cpu)
         current = self.spec(spec.endpoint)
         bundles = {arm.digest: arm.bundle for one in (current, spec) if one for arm in one.arms}
         manifests = {}

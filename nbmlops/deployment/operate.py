@@ -71,15 +71,15 @@ def rollback(workspace: Workspace, journal: Journal, name: str, *, reason: str |
     NotFound
         There is no such endpoint.
     Refused
-        It has had no other traffic, or a version of it is no longer there.
+        There is no earlier traffic, or a version of it is no longer there.
     """
     target, spec = _found(workspace, journal, name)
     state = states(journal).get(name)
     earlier = [dict(split) for split in state.splits if dict(split) != spec.traffic] if state else []
     if not earlier:
         raise Refused(
-            f"endpoint {name!r} has had no other traffic than {format_traffic(spec.traffic)}",
-            expected="an earlier deployment or division of traffic to go back to",
+            f"endpoint {name!r} has no earlier traffic to go back to than {format_traffic(spec.traffic)}",
+            expected="a deployment or division of traffic before this one",
         )
     shares = earlier[-1]
     back = [_arm(workspace, journal, spec, version=version) for version in shares]

@@ -165,7 +165,11 @@ def check_traffic(traffic: Mapping[str, float], known: Iterable[str]) -> None:
         raise InvalidInput(f"versions {', '.join(known)} are not distinct", expected="each version once")
     for version, share in traffic.items():
         if version not in known:
-            raise InvalidInput(f"version {version!r} is not at this endpoint", expected=f"one of {', '.join(known)}")
+            raise InvalidInput(
+                f"version {version!r} is not at this endpoint",
+                expected=f"one of {', '.join(known)}",
+                hint=f"To add it, deploy it there: %deploy MODEL/{version} --endpoint NAME --traffic PERCENT.",
+            )
         if not (math.isfinite(share) and share >= 0):
             raise InvalidInput(f"the share of version {version} is {share!r}", expected="a percentage from 0 to 100")
     total = sum(traffic.values())

@@ -85,9 +85,9 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     version = session.registry.version(ref)
     name = check_name(endpoint or version.name, "endpoint name")
     prepared = prepare(session, version, trust=trust)
-    asked = _resources(session, version, cpu=cpu, memory=memory)
     spec = _wanted(place.spec(name), version, prepared, name=name, share=traffic)
-    spec = replace(spec, resources=asked or spec.resources, port=port or spec.port, auth=auth)
+    resources = _resources(session, version, now=spec.resources, cpu=cpu, memory=memory)
+    spec = replace(spec, resources=resources, port=port or spec.port, auth=auth)
     planned = place.plan(spec)
     if plan:
         return planned
@@ -165,18 +165,18 @@ def _shared(now: EndpointSpec, arm: ArmSpec) -> tuple[ArmSpec, ...]:
     return (*(replace(other, weight=other.weight * rest / total) for other in others), arm)
 
 
-def _resources(session: Session, version: ModelVersion, *, cpu: float | None, memory: int | None) -> Resources | None:
-    """Return what was asked for, over what the newest profile of this version recommends; None where neither is."""
+def _resources(
+    session: Session, version: ModelVersion, *, now: Resources, cpu: float | None, memory: int | None
+) -> Resources:
+    """Return what was asked for, else what the newest profile of this version recommends, else what there is now."""
     from nbmlops.deployment import Resources
 
     profiled = session.journal.events("model.profiled", f"model/{version.reference}", limit=1)
     advice: Mapping[str, Any] = profiled[-1].data["report"]["recommendation"] if profiled else {}
-    if not advice and cpu is None and memory is None:
-        return None
     return Resources(
-        cpu=cpu if cpu is not None else advice.get("cores"),
-        memory_mib=memory if memory is not None else advice.get("memory_mib"),
-        workers=advice.get("workers", 1),
+        cpu=cpu if cpu is not None else advice.get("cores", now.cpu),
+        memory_mib=memory if memory is not None else advice.get("memory_mib", now.memory_mib),
+        workers=advice.get("workers", now.workers),
     )
 
 

@@ -107,10 +107,12 @@ def undeploy(endpoint: EndpointName, *, reason: Reason | None = None) -> Stopped
     endpoint : str
     reason : str, optional
     """
+    from nbmlops.deployment import endpoint as found
     from nbmlops.deployment import undeploy as removed
 
     check_reason("undeploy", reason)
     session = current()
+    found(session.workspace, session.journal, endpoint)
     stage(f"stopping {endpoint}")
     return removed(session.workspace, session.journal, endpoint, reason=reason)
 

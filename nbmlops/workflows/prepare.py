@@ -146,7 +146,9 @@ def _place(session: Session, version: ModelVersion) -> Path:
     """Return where the choice for this version under this code is remembered."""
     from nbmlops.serving import serving_digest
 
-    key = digests.of_json([version.uri, version.digest, version.environment_id, serving_digest(), sys.version])
+    key = digests.of_json(
+        [version.reference, version.run_id, version.digest, version.environment_id, serving_digest(), sys.version]
+    )
     return session.workspace.cache / "prepared" / f"{key.removeprefix(digests.PREFIX)}.json"
 
 

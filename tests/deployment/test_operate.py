@@ -92,7 +92,7 @@ def test_rollback_goes_back_step_by_step_and_keeps_the_last_warm(
     assert fake.spec("flights").arm("1") == warm(ONE)
     rollback(workspace, journal, "flights")
     assert fake.spec("flights").traffic == {"1": 100.0}
-    with pytest.raises(Refused, match="no other traffic than 1=100"):
+    with pytest.raises(Refused, match="no earlier traffic to go back to than 1=100"):
         rollback(workspace, journal, "flights")
     events = journal.events("endpoint.rolled_back")
     assert [event.data["previous"] for event in events] == [{"1": 50.0, "2": 50.0}, {"2": 100.0}]

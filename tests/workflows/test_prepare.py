@@ -132,3 +132,18 @@ def test_the_first_version_takes_all_the_traffic(registered: Session, seen: Call
 
     with pytest.raises(InvalidInput, match="serves nothing yet"):
         deploy("flights", traffic=50, plan=True)
+
+
+def test_a_size_is_asked_for_else_recommended_else_as_it_is(registered: Session) -> None:
+    from nbmlops.deployment import Resources
+    from nbmlops.workflows.deploy import _resources
+
+    version = registered.registry.version("flights")
+    now = Resources(cpu=1, memory_mib=300, workers=2)
+    assert _resources(registered, version, now=now, cpu=None, memory=None) == now
+    assert _resources(registered, version, now=now, cpu=0.5, memory=None) == Resources(0.5, 300, 2)
+
+    advice = {"cores": 2, "memory_mib": 256, "workers": 1}
+    about = {"report": {"recommendation": advice}}
+    registered.journal.append("model.profiled", "model/flights/1", about)
+    assert _resources(registered, version, now=now, cpu=None, memory=512) == Resources(2, 512, 1)
