@@ -41,6 +41,14 @@ def score(
     return answer_of(parts, output)
 
 
+def outputs(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the arm at ``url`` that gets the traffic can answer: ``label``, ``probabilities``, ``both``."""
+    response = session().get(f"{url}/version", headers=dict(headers), timeout=settings().request_timeout + MARGIN)
+    if response.status_code >= CLIENT_ERRORS:
+        raise refusal(response)
+    return tuple(max(response.json()["arms"], key=lambda arm: arm["weight"])["outputs"])
+
+
 def _post(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     import requests
 

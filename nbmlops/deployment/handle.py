@@ -199,8 +199,10 @@ def _checked(version: str, replay: Mapping[str, Any]) -> str:
         return f"v{version}: unchecked, since no rows were kept at its registration"
     found = replay["max_difference"]
     seen = f"within {found:.1g} of the fitted object's" if found else "equal to the fitted object's"
+    what = "every label" if replay.get("labels_alone") else "every answer"
+    less = "; its probabilities can't be served, so they were not compared" if replay.get("labels_alone") else ""
     return (
-        f"v{version}: {replay['rows']:,} rows replayed through the server in this environment, every answer {seen}; "
+        f"v{version}: {replay['rows']:,} rows replayed through the server in this environment, {what} {seen}{less}; "
         "not yet proved in a fresh environment"
     )
 

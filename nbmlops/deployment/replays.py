@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.conversion import Fidelity, agreement
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
-from nbmlops.deployment.client import score
+from nbmlops.deployment.client import outputs, score
 from nbmlops.deployment.trials import HasPath, trial
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ class Replay(Record):
         How the served answers agree with the fitted object's.
     left_out : int
         Rows that can't be sent because they hold infinite numbers, which no request can hold either.
+    labels_alone : bool
+        Whether the fitted object gives probabilities and the server can't, so that labels alone were compared.
     """
 
     rows: int
     fidelity: Fidelity
     left_out: int = 0
+    labels_alone: bool = False
 
 
 def replay(bundle: HasPath, reference: Reference) -> Replay:
@@ -60,8 +63,12 @@ def replay(bundle: HasPath, reference: Reference) -> Replay:
     if not rows:
         raise InvalidInput("the saved sample has no row that can be sent", expected="at least one finite row")
     with trial(bundle) as server:
+        labels_alone = sent.probabilities is not None and "both" not in outputs(server.url, server.headers)
+        if labels_alone:
+            sent = replace(sent, probabilities=None)
         predictions, probabilities = _answers(server.url, server.headers, sent)
-    return Replay(rows, agreement(sent, predictions, probabilities), left_out=len(reference.inputs) - rows)
+    left_out = len(reference.inputs) - rows
+    return Replay(rows, agreement(sent, predictions, probabilities), left_out=left_out, labels_alone=labels_alone)
 
 
 def _answers(url: str, headers: dict[str, str], sent: Reference) -> tuple[Any, Any]:

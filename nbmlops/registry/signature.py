@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXAMPLE_ROWS = 5
+NANOSECONDS = "datetime64[ns]"  # what a server makes of moments unless told otherwise
 EXAMPLE, SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 
 
@@ -69,7 +70,7 @@ def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _beyond_type(column: pd.Series[Any]) -> dict[str, Any]:
-    """Return what of a column's dtype its MLflow type does not tell: categories, or a masked dtype such as Int64."""
+    """Return what of a column's dtype its MLflow type does not tell: categories, a masked dtype, a unit of time."""
     import pandas as pd
 
     dtype: Any = column.dtype
@@ -78,7 +79,8 @@ def _beyond_type(column: pd.Series[Any]) -> dict[str, Any]:
     masked = (
         hasattr(dtype, "numpy_dtype") and dtype.kind in "biuf" and isinstance(dtype, pd.api.extensions.ExtensionDtype)
     )
-    return {"dtype": str(dtype)} if masked else {}
+    coarser = dtype.kind == "M" and not isinstance(dtype, pd.DatetimeTZDtype) and str(dtype) != NANOSECONDS
+    return {"dtype": str(dtype)} if masked or coarser else {}
 
 
 def type_of(column: pd.Series[Any]) -> str:

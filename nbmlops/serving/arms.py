@@ -99,6 +99,7 @@ class Arm:
             "bundle": self.bundle.digest,
             "environment_id": manifest.environment_id,
             "serving_environment_id": manifest.serving_environment_id,
+            "outputs": self.outputs,
             "ready": self.ready,
         }
 

@@ -23,7 +23,8 @@ class Column(msgspec.Struct, frozen=True):
     nullable : bool
         Whether nulls are taken in it.
     dtype : str
-        The pandas dtype of the training data where it isn't the type's own (``category``, ``Int64``); "" otherwise.
+        The pandas dtype of the training data where it isn't the type's own (``category``, ``Int64``,
+        ``datetime64[us]``); "" otherwise.
     categories : list, optional
         The categories of a categorical column, in order.
     """

@@ -41,8 +41,8 @@ class Prepared:
     why : str
         One sentence: why this runtime serves it.
     replay : mapping
-        What the journal keeps of the replay: ``rows``, ``labels_different``, ``max_difference``, ``tolerance``; empty
-        where no sample was kept.
+        What the journal keeps of the replay: ``rows``, ``labels_different``, ``max_difference``, ``tolerance``, and
+        ``labels_alone`` where the server has no probabilities to compare; empty where no sample was kept.
     """
 
     bundle: Bundle
@@ -139,7 +139,7 @@ def _kept(seen: Replay) -> dict[str, Any]:
         "labels_different": fidelity.labels_different,
         "max_difference": fidelity.max_difference,
         "tolerance": fidelity.tolerance,
-    }
+    } | ({"labels_alone": True} if seen.labels_alone else {})
 
 
 def _place(session: Session, version: ModelVersion) -> Path:

@@ -125,6 +125,22 @@ def test_rows_that_can_not_be_sent_are_counted(target: LocalTarget, workspace: W
         replay(bundle, reference(pd.DataFrame({"x": [np.inf]}), [np.inf]))
 
 
+def test_labels_alone_are_compared_where_the_server_has_no_probabilities_and_the_card_says_so(
+    target: LocalTarget, workspace: Workspace, journal: Journal
+) -> None:
+    arm = offset_onnx(workspace, "1", 10.0)
+    fitted = replace(reference(ROWS, ROWS["x"] + 10), probabilities=np.array([[0.1, 0.9], [0.8, 0.2]]))
+    seen = replay(read_bundle(arm.bundle), fitted)
+    assert (seen.labels_alone, seen.fidelity.agrees) == (True, True)
+
+    deploy(target, arm)
+    about = {"rows": 2, "max_difference": 0.0, "labels_alone": True}
+    journal.append("endpoint.deployed", "endpoint/flights", {"endpoint": "flights", "version": "1", "replay": about})
+    card = endpoint(workspace, journal, "flights")._show_()
+    assert "every label equal" in card.fields["checked"]
+    assert "probabilities can't be served" in card.fields["checked"]
+
+
 def test_a_trial_ends_with_its_block_also_by_an_error(target: LocalTarget, workspace: Workspace) -> None:
     bundles = [offset_onnx(workspace, "1", 10.0).bundle, offset_pickled(workspace, "2", 20.0).bundle]
 

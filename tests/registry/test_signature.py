@@ -60,6 +60,12 @@ def test_mlflow_reads_it_and_enforces_it() -> None:
     assert list(_enforce_schema(frame, theirs.inputs).columns) == list(frame.columns)
 
 
+def test_a_unit_of_time_other_than_the_servers_is_kept() -> None:
+    moments = pd.Series(pd.to_datetime(["2013-01-01"]))
+    frame = pd.DataFrame({unit: moments.astype(f"datetime64[{unit}]") for unit in ("s", "us", "ns")})
+    assert [column.get("dtype") for column in signature.columns_of(frame)] == ["datetime64[s]", "datetime64[us]", None]
+
+
 def test_arrays_are_tensors() -> None:
     inputs = tables.read(np.zeros((3, 2, 2), dtype="float32"))
     found = signature.infer(lambda rows: rows, inputs, Reference(inputs.frame, np.zeros((3, 5)), None, None))  # type: ignore[union-attr]

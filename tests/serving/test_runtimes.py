@@ -16,6 +16,7 @@ from nbmlops.serving.errors import ServingError
 from nbmlops.serving.inputs import Generic
 from nbmlops.serving.runtimes import make_runtime
 from nbmlops.serving.runtimes.frames import data_frame, generic_frame
+from nbmlops.serving.signature import Signature
 
 from . import bundles
 
@@ -228,3 +229,68 @@ def test_code_of_the_bundle_is_importable(served, tmp_path):
         assert served.post(ROW).predictions == [7]
     finally:
         sys.path.remove(str(path / "model/code"))
+
+
+UNKNOWN = Signature(None, None, "other", None, None)
+
+
+class Chances:
+    """An object with both answers."""
+
+    def predict(self, frame):
+        return frame["a"] > 1
+
+    def predict_proba(self, frame):
+        return [[1 - a, a] for a in frame["a"] / 4]
+
+
+class Pyfunc:
+    """What mlflow's pyfunc gives away of the object within: nothing, or as one of its two kinds of flavour does."""
+
+    def __init__(self, raw=None, python_model=None):
+        self._raw, self._python_model = raw, python_model
+
+    def predict(self, frame):
+        return np.asarray(frame["a"] > 1)
+
+    def get_raw_model(self):
+        if self._raw is None:
+            raise NotImplementedError
+        return self._raw
+
+    def unwrap_python_model(self):
+        from mlflow.exceptions import MlflowException
+
+        if self._python_model is None:
+            raise MlflowException("no Python model")
+        return self._python_model
+
+
+class Answering:
+    """As the registry wraps a plain object."""
+
+    def __init__(self, model):
+        self.model = model
+
+
+@pytest.mark.parametrize(
+    "model", [Pyfunc(raw=Chances()), Pyfunc(python_model=Answering(Chances())), Pyfunc(python_model=Chances())]
+)
+def test_a_pyfunc_answers_the_probabilities_of_the_object_within(model):
+    from nbmlops.serving.runtimes.pyfunc import PyfuncRuntime
+
+    runtime = PyfuncRuntime(model, UNKNOWN)
+    rows = Generic("dataframe_records", [{"a": 1}, {"a": 3}])
+    assert runtime.outputs == ("label", "probabilities", "both")
+    assert runtime.predict(rows, "label").payload == [False, True]
+    assert runtime.predict(rows, "probabilities").probabilities.tolist() == [[0.75, 0.25], [0.25, 0.75]]
+    both = runtime.predict(rows, "both")
+    assert both.labels.tolist() == [False, True]
+    assert both.probabilities.tolist() == [[0.75, 0.25], [0.25, 0.75]]
+
+
+def test_a_pyfunc_without_probabilities_offers_labels_alone():
+    from nbmlops.serving.runtimes.pyfunc import PyfuncRuntime
+
+    assert PyfuncRuntime(Pyfunc(), UNKNOWN).outputs == ("label",)
+    assert PyfuncRuntime(Pyfunc(python_model=Answering(len)), UNKNOWN).outputs == ("label",)
