@@ -16,6 +16,7 @@ from nbmlops.conversion.report import ConversionReport
 from nbmlops.conversion.seam import CONVERTER_ERRORS, Converter, converters
 from nbmlops.conversion.speed import speed
 from nbmlops.core.progress import stage
+from nbmlops.core.quiet import quiet_answers
 
 if TYPE_CHECKING:
     from nbmlops.registry import Reference
@@ -61,7 +62,8 @@ def convert(
         return _stays("no sample of the data was kept, so there is nothing to compare a converted model with")
     reports = []
     for converter in able:
-        reports.append(_attempt(converter, model, signature=signature, reference=reference))
+        with quiet_answers():
+            reports.append(_attempt(converter, model, signature=signature, reference=reference))
         if reports[-1].chosen:
             return reports[-1]
     return next((report for report in reports if report.fidelity), reports[0])

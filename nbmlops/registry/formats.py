@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nbmlops.core.errors import InvalidObject
+from nbmlops.core.quiet import quiet_answers
 from nbmlops.registry import kinds, mlflow_door, onnx_file
 from nbmlops.registry.layout import FILES, Layout, copy_in
 
@@ -92,7 +93,8 @@ def _same(one: Any, other: Any, rows: Any) -> bool:
     import numpy as np
 
     method = "predict_proba" if hasattr(one, "predict_proba") else "predict"
-    left, right = np.asarray(getattr(one, method)(rows)), np.asarray(getattr(other, method)(rows))
+    with quiet_answers():
+        left, right = np.asarray(getattr(one, method)(rows)), np.asarray(getattr(other, method)(rows))
     if left.shape != right.shape:
         return False
     # A forest on several threads adds in any order: its last bit differs from itself.

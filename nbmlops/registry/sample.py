@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core import digests
+from nbmlops.core.quiet import quiet_answers
 from nbmlops.core.records import plain
 from nbmlops.registry import kinds
 from nbmlops.registry.records import Reference
@@ -60,8 +60,7 @@ def answers(obj: Any, inputs: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     """Return predictions, probabilities and classes that the object itself gives."""
     import numpy as np
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # "fitted without feature names": the answers are the same
+    with quiet_answers():
         predictions = np.asarray(_predict(obj, inputs))
         probabilities = None
         if callable(getattr(obj, "predict_proba", None)):

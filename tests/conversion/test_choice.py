@@ -31,6 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from nbmlops.conversion import choice, convert
 from nbmlops.conversion.scikit_learn import SklearnConverter
+from nbmlops.registry.signature import columns_of
 from tests.conversion.conftest import make_case
 
 NUMBERS = ["distance", "wind", "visibility"]
@@ -325,3 +326,17 @@ def test_the_certificate_names_what_the_choice_rests_on(plain):
 def test_a_model_that_takes_too_long_over_the_sample_is_given_up(plain, monkeypatch):
     monkeypatch.setattr(choice, "PATIENCE", -1.0)
     assert "answered only 0 rows" in convert(plain.model, plain.signature, plain.reference).reason
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_model_fitted_on_an_array_says_nothing_of_names(flights, late, missing):
+    rows = flights[["distance", "wind", "hour"]].astype(float)
+    case = make_case(DecisionTreeClassifier(max_depth=3), rows.to_numpy(), late)
+    case = replace(case, signature={"inputs": columns_of(rows)}, reference=replace(case.reference, inputs=rows))
+    if missing:
+        case.signature["inputs"][1]["nullable"] = True
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        report = convert(case.model, case.signature, case.reference)
+    assert report.fidelity.agrees
+    assert said == []
