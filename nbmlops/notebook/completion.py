@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.interactiveshell import InteractiveShell
 
 from nbmlops.core.errors import NbmlopsError
+from nbmlops.notebook.namespace import fitting
 from nbmlops.workflows.verbs import MAGICS
 
 LINE = re.compile(r"\s*(?:[\w.\[\]'\", ]+=\s*)?%(\w+)\s(.*)\Z", re.DOTALL)
@@ -75,19 +75,8 @@ def _values(kind: Any, fragment: str, namespace: Mapping[str, Any]) -> Iterable[
     from nbmlops.workflows.candidates import candidates
 
     if kind in {"object", "data"}:
-        return [*_variables(kind, namespace), *_paths(fragment)]
+        return [*fitting(kind, namespace), *_paths(fragment)]
     return _paths(fragment) if kind == "path" else candidates(kind)
-
-
-def _variables(kind: str, namespace: Mapping[str, Any]) -> Iterable[str]:
-    for name, value in namespace.items():
-        if name.startswith("_") or isinstance(value, ModuleType):
-            continue
-        # The type is asked, not the object: a property may compute for minutes.
-        is_data = hasattr(type(value), "shape") or hasattr(type(value), "columns")
-        is_model = hasattr(type(value), "predict") or hasattr(type(value), "forward") or callable(value)
-        if is_data if kind == "data" else is_model and not name.startswith(("get_ipython", "exit", "quit", "open")):
-            yield name
 
 
 def _paths(fragment: str) -> Iterable[str]:

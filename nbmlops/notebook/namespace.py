@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.references import nearest
 from nbmlops.workflows.parameters import read_data
+
+IPYTHONS_OWN = frozenset({"get_ipython", "exit", "quit", "open"})
+
+
+def own(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables that the user made: no modules, no builtins, nothing that IPython itself put there."""
+    return {
+        name: value
+        for name, value in namespace.items()
+        if not (name.startswith("_") or name in IPYTHONS_OWN or isinstance(value, (ModuleType, BuiltinFunctionType)))
+    }
+
+
+def fitting(kind: str, namespace: Mapping[str, Any]) -> list[str]:
+    """Return the user's names that may stand for a word.
+
+    Parameters
+    ----------
+    kind : {"object", "data"}
+        ``data`` takes frames and arrays, ``object`` what predicts or can be called.
+    namespace : mapping of str to object
+    """
+    # The type is asked, not the object: a property may compute for minutes.
+    if kind == "data":
+        return [name for name, value in own(namespace).items() if _has(value, "shape", "columns")]
+    return [name for name, value in own(namespace).items() if callable(value) or _has(value, "predict", "forward")]
+
+
+def _has(value: Any, *attributes: str) -> bool:
+    return any(hasattr(type(value), attribute) for attribute in attributes)
 
 
 class Variables:
@@ -25,13 +56,13 @@ class Variables:
 
     def object(self, word: str) -> Any:
         """Return the variable that `word` names (dots reach attributes), else the path of a file that exists."""
-        return self._variable(word) if self._is_known(word) else self._path(word)
+        return self._variable(word) if self._is_known(word) else self._path(word, own(self.namespace))
 
     def data(self, word: str) -> Any:
         """Return the variable that `word` names, else what the file or URI holds."""
         if self._is_known(word):
             return self._variable(word)
-        return read_data(word if "://" in word else self._path(word))
+        return read_data(word if "://" in word else self._path(word, fitting("data", self.namespace)))
 
     def _is_known(self, word: str) -> bool:
         return word.partition(".")[0] in self.namespace
@@ -49,7 +80,7 @@ class Variables:
                 ) from error
         return value
 
-    def _path(self, word: str) -> Path:
+    def _path(self, word: str, known: Iterable[str]) -> Path:
         path = Path(word).expanduser()
         if path.exists():
             return path
@@ -59,5 +90,4 @@ class Variables:
                 expected="a variable of this notebook, or a path",
                 hint="Give the value of an expression a name first.",
             )
-        known = [name for name in self.namespace if not name.startswith("_")]
         raise NotFound(f"no variable and no file is named {word!r}", hint=nearest(word, known))

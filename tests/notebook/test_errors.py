@@ -85,7 +85,16 @@ def test_a_word_that_names_nothing(cells: Notebook, word: str, kind: type[Except
 
 
 def test_data_of_an_unknown_name(cells: Notebook) -> None:
-    cells.run("model = 1; frame = 2")
+    cells.run("import types; import math as framer; model = 1; framed = open; frame = types.SimpleNamespace()")
+    cells.run("class Table: shape = (1, 1)\nframes = Table()")
     run = cells.run("%probe model --data framme")
     assert isinstance(run.error, NotFound)
-    assert "Did you mean frame?" in run.stdout
+    assert "Did you mean frames?" in run.stdout
+
+
+def test_what_nobody_made_is_not_suggested(cells: Notebook) -> None:
+    cells.run("import math as modell; from math import modf as modle1")
+    for word in ("opem", "modle", "modle1x"):
+        run = cells.run(f"%probe {word}")
+        assert isinstance(run.error, NotFound)
+        assert "Did you mean" not in run.stdout
