@@ -14,14 +14,14 @@ QUOTED = r"""(?:"[^"]*"|'[^']*')"""
 KEY = rf"""(?:{QUOTED}|[^\s,=:!"']+)"""
 VALUE = rf"""(?:{QUOTED}|[^\s,=:!"'][^\s,"']*)"""
 TERM = re.compile(rf"\s*(?P<key>{KEY})\s*(?P<sign>!=|=|:)\s*(?P<value>{VALUE})\s*(?:,|(?=\s)|$)")
-EXPECTED = "conditions such as area=botany or name=flights, alias=champion"
+EXPECTED = "conditions such as area=botany or name=flights, alias=champion, or a model's name"
 
 
 def parse(text: str | None) -> Condition:
     """Return the condition that a filter states; without one, every version passes.
 
     ``key=value``, ``key = value`` and ``key: value`` are the same; ``key!=value`` is the opposite; several conditions,
-    separated by spaces or commas, must all hold. Text with spaces goes in quotes.
+    separated by spaces or commas, must all hold. Text with spaces goes in quotes. A lone word is a model's name.
 
     Raises
     ------
@@ -32,6 +32,8 @@ def parse(text: str | None) -> Condition:
     if len(rest) > 1 and rest[0] == rest[-1] and rest[0] in "\"'" and rest[0] not in rest[1:-1]:
         rest = rest[1:-1].strip()  # the whole filter in quotes, as a shell leaves it
     terms: list[Condition] = []
+    if re.fullmatch(KEY, rest):
+        return _term("name", rest.strip("\"'"), opposite=False)
     while rest:
         match = TERM.match(rest)
         if match is None:

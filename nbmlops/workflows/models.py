@@ -32,7 +32,8 @@ def models(filter: Filter | None = None) -> Results[ModelVersion]:
     Parameters
     ----------
     filter : str, optional
-        Conditions on tags, as in ``area=botany``; also ``name=…`` and ``alias=…``. Several must all hold.
+        Conditions on tags, as in ``area=botany``; also ``name=…`` and ``alias=…``. Several must all hold. A
+        lone word is a model's name: ``flights`` is ``name=flights``.
 
     Returns
     -------

@@ -201,7 +201,12 @@ Assets = Annotated[
 ]
 Filter = Annotated[
     str,
-    Parameter("Only what matches, as in area=botany (several are joined by and).", "FILTER", read=_joined, many=True),
+    Parameter(
+        "Only what matches, as in area=botany (several are joined by and); a lone word is a model's name.",
+        "FILTER",
+        read=_joined,
+        many=True,
+    ),
 ]
 Splits = Annotated[
     Mapping[str, float],
