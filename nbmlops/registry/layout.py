@@ -56,8 +56,7 @@ class Layout:
         models = mlflow_door.module("models")
         environment = captured.environment
         code = ship(environment.local_modules, folder / CODE)
-        lines = [line.strip() for line in environment.requirements().splitlines()]
-        pins = [line for line in lines if line and not line.startswith("#")]
+        pins = environment.requirements(scope="model").splitlines()  # the whole kernel is in captured.json
         return cls(folder, models.Model(signature=signature), pins, CODE if code else None)
 
     def need(self, *packages: str) -> None:

@@ -13,9 +13,7 @@ from nbmlops.core.progress import stage
 from nbmlops.core.references import check_name
 from nbmlops.core.settings import settings
 from nbmlops.registry import formats, kinds, layout, onnx_file, sample, signature, tables
-from nbmlops.registry.records import PREFIX, UNKNOWN, Reference, Registration, Signature
-
-EXTERNAL = "trained elsewhere: provenance external, environment and data unknown"
+from nbmlops.registry.records import PREFIX, UNKNOWN, UNOPENED, Reference, Registration, Signature
 
 
 @dataclass(frozen=True)
@@ -65,15 +63,24 @@ def prepare(obj: Any, registration: Registration) -> Prepared:
     if kind == kinds.FILES and registration.trust:
         obj, kind = _unpickled(Path(obj).expanduser())
     kinds.check(obj, kind)
-    noticed = (EXTERNAL,) if external else ()
+    noticed = _provenance(registration) if external else ()
     if kind in kinds.FROM_PATHS:
         known = onnx_file.signature(Path(obj).expanduser()) if kind == kinds.ONNX else UNKNOWN
-        return Prepared(obj, kind, None, None, known, external, noticed)
+        return Prepared(obj, kind, None, None, known, external, noticed + _unopened(Path(obj).expanduser()))
     inputs = tables.read(registration.data, registration.label, _fitted_on(obj))
     stage("drawing the reference sample")
     reference = None if inputs is None else _reference(obj, inputs)
     found = signature.infer(obj, inputs, reference)
     return Prepared(obj, kind, inputs, reference, found, external, noticed + (inputs.warnings if inputs else ()))
+
+
+def _provenance(registration: Registration) -> tuple[str, ...]:
+    unknown = "environment" if registration.data is not None else "environment and data"
+    return (f"trained elsewhere: provenance external, {unknown} unknown",)
+
+
+def _unopened(path: Path) -> tuple[str, ...]:
+    return (UNOPENED,) if path.is_file() and formats.pickles([path.name]) else ()
 
 
 def _fitted_on(obj: Any) -> list[str] | None:
@@ -82,7 +89,7 @@ def _fitted_on(obj: Any) -> list[str] | None:
 
 
 def _unpickled(path: Path) -> tuple[Any, str]:
-    if path.is_file() and formats.pickles([path.name]):
+    if _unopened(path):
         loaded = formats.unpickle(path)
         return loaded, kinds.kind_of(loaded)
     return path, kinds.FILES

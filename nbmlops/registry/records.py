@@ -26,6 +26,9 @@ ARTIFACTS = "nbmlops"
 STAGING = "registering-"
 """Beginning of the names of folders in the cache where a registration is prepared."""
 
+UNOPENED = "kept unopened: register it with --trust to serve it"
+"""The warning of a version that is a pickle which nobody trusted."""
+
 Signature = dict[str, Any]
 """Plain data: ``inputs``, ``outputs``, ``task``, ``classes`` and ``example`` (see `nbmlops.registry.signature`)."""
 

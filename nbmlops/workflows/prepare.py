@@ -62,12 +62,7 @@ def prepare(session: Session, version: ModelVersion, *, trust: bool = False) -> 
     Refused
         When even the model's own runtime answers differently from the fitted object.
     """
-    if version.kind in NOT_SERVED:
-        raise InvalidObject(
-            f"{version.reference} is plain files, so there is nothing to send rows to",
-            expected="a model with predict, a function, or an ONNX file",
-            hint=f"Get the files back with: %download {version.reference} DIR",
-        )
+    check_served(version)
     session.registry.check_trust(version.reference, trust)
     remembered = _recall(session, version)
     if remembered is not None:
@@ -78,6 +73,22 @@ def prepare(session: Session, version: ModelVersion, *, trust: bool = False) -> 
         prepared = _own_runtime(session, version, reference, because=prepared)
     _remember(session, version, prepared)
     return prepared
+
+
+def check_served(version: ModelVersion) -> None:
+    """Raise InvalidObject where `version` is plain files, which nothing can score with."""
+    from nbmlops.registry import UNOPENED
+
+    if version.kind not in NOT_SERVED:
+        return
+    hint = f"Get the files back with: %download {version.reference} DIR"
+    if UNOPENED in version.warnings:
+        hint = f"It is a pickle that was {UNOPENED}."
+    raise InvalidObject(
+        f"{version.reference} is plain files, so there is nothing to send rows to",
+        expected="a model with predict, a function, or an ONNX file",
+        hint=hint,
+    )
 
 
 def _converted(session: Session, version: ModelVersion, reference: Reference | None, *, trust: bool) -> Prepared | str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.progress import stage
 from nbmlops.workflows.parameters import DataArg, ModelRef, Parameter, Trust, read_data
-from nbmlops.workflows.prepare import prepare
+from nbmlops.workflows.prepare import check_served, prepare
 from nbmlops.workflows.session import reconciled
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def profile(
 
     session = reconciled()
     version = session.registry.version(ref)
+    check_served(version)
     rows = read_data(data)
     if rows is None:
         reference = session.registry.reference(version.reference)

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,8 @@ def test_requirements_are_exact_pins(registry: Registry, fitted: Fitted) -> None
     lines = (registry.model_folder("flights") / "requirements.txt").read_text().splitlines()
     names = {line.split("==")[0] for line in lines if "==" in line}
     assert {"scikit-learn", "skops", "mlflow"} <= names
+    assert not {"pytest", "IPython", "ipython", "ipykernel", "jupyterlab", "matplotlib"} & names
+    assert "pytest" in {package["name"] for package in registry.captured("flights")["environment"]["packages"]}
     assert all("==" in line or "@" in line or line.startswith("-e") for line in lines)
 
 
@@ -241,13 +244,36 @@ def test_a_foreign_pickle_is_kept_without_being_unpickled(
     mark, source = tmp_path / "exploded", tmp_path / "model.pkl"
     source.write_bytes(pickle.dumps(Bomb(mark)))
     made = registry.register(source, Registration("foreign", captured))
-    assert "external" in made.warnings[0]
+    assert made.warnings == (
+        "trained elsewhere: provenance external, environment and data unknown",
+        "kept unopened: register it with --trust to serve it",
+    )
     with pytest.raises(Untrusted, match=r"model\.pkl is a pickle that was made elsewhere.*--trust"):
         registry.load("foreign")
     assert digests.tree(registry.download("foreign", tmp_path / "back")) == {"model.pkl": digests.of_file(source)}
     assert not mark.exists()
     registry.load("foreign", trust=True)
     assert mark.exists()
+
+
+def test_data_that_was_given_is_not_called_unknown(registry: Registry, fitted: Fitted, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a b c")
+    made = registry.register(tmp_path / "words.txt", fitted.registration("words"))
+    assert made.warnings == ("trained elsewhere: provenance external, environment unknown",)
+
+
+@pytest.mark.parametrize("which", ["pipeline", "object", "function", "array"])
+def test_registering_says_nothing_beside_its_answer(
+    which: str, registry: Registry, flights: pd.DataFrame, captured: Captured
+) -> None:
+    data = flights[[*NUMBERS, "late"]] if which == "array" else flights
+    fitted_on_array = LogisticRegression().fit(flights[NUMBERS].to_numpy(), flights["late"])
+    model = fitted_on_array if which == "array" else MODELS[which][1](flights)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        registry.register(model, Registration("quiet", captured, data=data, label="late"))
+        registry.load("quiet")
+    assert [str(one.message) for one in said if issubclass(one.category, UserWarning)] == []
 
 
 def test_a_trusted_pickle_is_registered_as_what_it_holds(registry: Registry, fitted: Fitted, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nbmlops.deployment import Replay
 from nbmlops.registry.integrity import KEY
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.prepare import prepare
+from nbmlops.workflows.profile import profile
 from nbmlops.workflows.register import register_model
 from nbmlops.workflows.session import Session
 
@@ -88,6 +90,22 @@ def test_the_choice_is_remembered_until_its_bundle_is_cleared_away(
     shutil.rmtree(first.bundle.path)
     assert prepare(registered, version).bundle.digest == first.bundle.digest
     assert replayed == ["onnx", "onnx"]
+
+
+def test_a_pickle_that_nobody_trusted_says_how_to_serve_it(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"a": 1}))
+    register_model(tmp_path / "model.pkl", name="foreign")
+
+    with pytest.raises(InvalidObject, match="a pickle that was kept unopened: register it with --trust"):
+        prepare(session, session.registry.version("foreign"))
+
+
+def test_profiling_plain_files_says_that_they_are_files(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a b c")
+    register_model(tmp_path / "words.txt", name="words")
+
+    with pytest.raises(InvalidObject, match=r"words/1 is plain files.*%download words/1 DIR"):
+        profile("words")
 
 
 def test_plain_files_can_not_be_served(session: Session, tmp_path: Path) -> None:
