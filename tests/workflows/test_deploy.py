@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,13 +18,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from nbmlops.core.errors import InvalidInput, InvalidObject, NotFound, Refused, ScoringError
+from nbmlops.core.workspace import Workspace
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.models import delete_model, models
 from nbmlops.workflows.operate import down, endpoint, endpoints, rollback, traffic, undeploy
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.profile import profile
 from nbmlops.workflows.register import register_model
-from nbmlops.workflows.session import Session
+from nbmlops.workflows.session import Session, current
 
 from .conftest import fitted
 
@@ -40,15 +44,32 @@ def inputs(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns="late").head(20)
 
 
+@pytest.fixture(scope="module")
+def template(
+    rows: pd.DataFrame, converting: Pipeline, stubborn: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A workspace with two versions, their runtimes chosen: the first converts, the second does not."""
+    root = tmp_path_factory.mktemp("template")
+    (root / ".nbmlops").mkdir()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NBMLOPS_WORKSPACE", str(root))
+        for model in (converting, stubborn):
+            prepare(current(), register_model(model, name="flights", data=rows, label="late"))
+    return root / ".nbmlops"
+
+
 @pytest.fixture
-def two(session: Session, rows: pd.DataFrame, converting: Pipeline, stubborn: Pipeline) -> Session:
-    """Two versions: the first converts, the second does not."""
+def two(template: Path, workspace: Workspace) -> Iterator[Session]:
+    """A session on a copy of the template, as a workspace that was moved; what a test deployed is taken down."""
+    shutil.copytree(template, workspace.home, dirs_exist_ok=True)
+    yield current()
+    down()
+
+
+def test_from_a_fitted_model_to_an_answer_and_back(
+    session: Session, rows: pd.DataFrame, inputs: pd.DataFrame, converting: Pipeline
+) -> None:
     register_model(converting, name="flights", data=rows, label="late")
-    register_model(stubborn, name="flights", data=rows, label="late")
-    return session
-
-
-def test_from_a_fitted_model_to_an_answer_and_back(two: Session, inputs: pd.DataFrame, converting: Pipeline) -> None:
     first = deploy("flights/1")
 
     answer = requests.post(
@@ -63,7 +84,7 @@ def test_from_a_fitted_model_to_an_answer_and_back(two: Session, inputs: pd.Data
         timeout=10,
     )
     assert answer.json()["predictions"] == converting.predict(inputs).tolist()
-    done = two.journal.events("endpoint.deployed")[-1].data
+    done = session.journal.events("endpoint.deployed")[-1].data
     assert done["arms"][0]["runtime"] == "onnx"
     assert done["replay"]["rows"] == 400
     assert done["replay"]["labels_different"] == 0
