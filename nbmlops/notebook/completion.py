@@ -11,7 +11,6 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.interactiveshell import InteractiveShell
 
 from nbmlops.core.errors import NbmlopsError
-from nbmlops.notebook.namespace import fitting
 from nbmlops.workflows.verbs import MAGICS
 
 LINE = re.compile(r"\s*(?:[\w.\[\]'\", ]+=\s*)?%(\w+)\s(.*)\Z", re.DOTALL)
@@ -75,6 +74,8 @@ def _values(kind: Any, fragment: str, namespace: Mapping[str, Any]) -> Iterable[
     from nbmlops.workflows.candidates import candidates
 
     if kind in {"object", "data"}:
+        from nbmlops.notebook.namespace import fitting  # late: it brings the kinds of parameters
+
         return [*fitting(kind, namespace), *_paths(fragment)]
     return _paths(fragment) if kind == "path" else candidates(kind)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -53,7 +54,8 @@ def inspect_model(ref: ModelRef) -> str:
 
 
 @pytest.fixture
-def cells(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notebook]:
+def cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notebook]:
+    # tmp_path: a test may go into its folder, which must outlive the shell.
     stubs = types.ModuleType("nbmlops_stub_verbs")
     stubs.probe, stubs.inspect_model = probe, inspect_model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, stubs.__name__, stubs)
