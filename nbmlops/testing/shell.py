@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +84,10 @@ def notebook() -> Iterator[Notebook]:
         yield Notebook(shell)
     finally:
         shell.run_line_magic("unload_ext", "nbmlops")
-        shell.reset(new_session=False)  # type: ignore[no-untyped-call]
+        # The end of the process would do this for every shell at once, each with a collection of all its garbage.
+        shell.displayhook.do_full_cache = False
+        atexit.unregister(shell.atexit_operations)
+        shell.atexit_operations()  # type: ignore[no-untyped-call]
         InteractiveShell.clear_instance()
         sys.displayhook, sys.excepthook = hooks
         if main is not None:

@@ -100,13 +100,13 @@ def test_it_finishes_what_is_in_flight_before_it_ends(short, way):
             deadline = time.monotonic() + PATIENCE
             while process_.order(op="stats")["stats"]["in_flight"] < 1:
                 assert time.monotonic() < deadline
+            load._stop.set()  # one more request would wait for a server that is gone
             if way == "stdin":
                 process_.popen.stdin.close()
             elif way == "drain":
                 assert process_.order(op="drain")["ok"]
             else:
                 process_.popen.send_signal(signal.SIGTERM)
-            load._stop.set()
             process_.popen.wait(PATIENCE)
     assert load.answers[0].json() == {"predictions": [0.0]}
 
