@@ -9,6 +9,7 @@ UV_STAMP := .tools/.uv-$(UV_VERSION)
 ENV_STAMP := .venv/.synced
 PORT ?= 8888
 SAMPLE ?= 0
+ARGS ?=
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
@@ -30,8 +31,8 @@ lab: $(ENV_STAMP) ## Open the notebook live in JupyterLab, on this machine alone
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) \
 	  $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) notebooks/00_the_whole_game.ipynb
 
-test: git $(ENV_STAMP) ## Run the whole test suite
-	$(BIN)/python -m pytest
+test: git $(ENV_STAMP) ## Run the whole test suite (ARGS=tests/serving for a part of it)
+	$(BIN)/python -m pytest $(ARGS)
 
 test-unit: git $(ENV_STAMP) ## Run the tests that need no server, database, notebook or browser
 	$(BIN)/python -m pytest -m "not integration"
