@@ -25,6 +25,8 @@ from .control import Control
 from .errors import ServingError
 from .server import inherited, make_server
 
+LAST_ANSWER = 5.0  # seconds that the answer to the last order may take
+
 
 class Scorer:
     """One scorer process.
@@ -42,6 +44,8 @@ class Scorer:
         self._control = Control(self._application)
         self._configured = asyncio.Event()
         self._ended = asyncio.Event()
+        self._answered = threading.Event()
+        self._answered.set()
 
     async def run(self) -> None:
         """Serve until stdin ends or the process is told to end."""
@@ -54,13 +58,23 @@ class Scorer:
             task.cancel()
         if self._configured.is_set() and not self._ended.is_set():
             await self._server.serve(sockets=[inherited(self._descriptor)])
+        await self._last_answer()
         await self._control.close()
+
+    async def _last_answer(self) -> None:
+        """Wait until the order that ended the process is answered; the thread that answers would end with it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWER):
+                while not self._answered.is_set():
+                    await asyncio.sleep(0.005)
 
     def _orders(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read orders, one line at a time, in a thread of its own."""
         for line in sys.stdin.buffer:
             if line.strip():
+                self._answered.clear()
                 say(asyncio.run_coroutine_threadsafe(self._obey(line), loop).result())
+                self._answered.set()
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._end)
 
