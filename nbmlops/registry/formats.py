@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sys
 import sysconfig
@@ -122,6 +123,9 @@ def _write_flavor(obj: Any, kind: str, layout: Layout) -> None:
     argument = {kinds.XGBOOST: "xgb_model", kinds.LIGHTGBM: "lgb_model", kinds.TORCH: "pytorch_model"}[kind]
     target = layout.folder.with_name(layout.folder.name + "-flavor")
     layout.need("mlflow", kind)
+    # MLflow's newer default for torch traces the module on an example, and so can't keep one that branches.
+    known = inspect.signature(flavor.save_model).parameters
+    chosen = {"serialization_format": "pickle"} if kind == kinds.TORCH and "serialization_format" in known else {}
     with mlflow_door.quiet():
         flavor.save_model(
             **{argument: obj},
@@ -129,13 +133,15 @@ def _write_flavor(obj: Any, kind: str, layout: Layout) -> None:
             mlflow_model=layout.model,
             signature=layout.model.signature,
             pip_requirements=layout.requirements,
+            **chosen,
         )
+    pickled = any(file.suffix in PICKLES for file in target.rglob("*"))
     shutil.copytree(target, layout.folder, dirs_exist_ok=True)
     shutil.rmtree(target)
     if layout.code:
         for settings in layout.model.flavors.values():
             settings["code"] = layout.code
-    if any(file.suffix in PICKLES for file in layout.folder.iterdir()):
+    if pickled:
         layout.warnings.append("stored as a pickle: loading it runs the code it holds")
 
 

@@ -71,6 +71,7 @@ def answers(obj: Any, inputs: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
 
 def _predict(obj: Any, inputs: Any) -> Any:
     if kinds.kind_of(obj) == kinds.TORCH:
+        import numpy as np
         import torch
 
         with torch.no_grad():
