@@ -97,7 +97,8 @@ def test_named_rows_in_every_form_are_a_split_frame(data) -> None:
 
 
 def test_polars_and_series_are_frames() -> None:
-    polars = pytest.importorskip("polars")
+    import polars
+
     assert sent(polars.DataFrame({"x": [1]})) == sent(pd.Series([1], name="x"))
 
 

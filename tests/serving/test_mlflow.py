@@ -37,7 +37,8 @@ RECORDS = [dict(zip(NAMES, row, strict=True)) for row in ROWS]
 
 @pytest.fixture(scope="module")
 def schema():
-    types = pytest.importorskip("mlflow.types")
+    import mlflow.types as types
+
     return types.Schema([types.ColSpec(column.type, column.name) for column in COLUMNS])
 
 
