@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .failures import Failure, failure_of, text_of
+
 
 class RequestError(Exception):
     """A request that is answered with an error.
@@ -62,17 +64,26 @@ class ServingError(Exception):
 
 
 class ModelFailed(Exception):
-    """The model raised; `traceback` is for the local error log alone.
+    """The model raised; what it raised is for the local error store alone.
 
     Parameters
     ----------
     traceback : str
         The traceback's text, which may quote the caller's data.
+    failure : Failure, optional
+        The same as plain data; None where the model raised nothing itself.
     """
 
-    def __init__(self, traceback: str) -> None:
+    def __init__(self, traceback: str, failure: Failure | None = None) -> None:
         super().__init__("the model raised an error")
         self.traceback = traceback
+        self.failure = failure
+
+    @classmethod
+    def of(cls, error: BaseException) -> ModelFailed:
+        """Return the error that says what a model raised."""
+        failure = failure_of(error)
+        return cls(text_of(failure), failure)
 
 
 class WorkerUnavailable(Exception):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .documents import Output
+from .failures import Failure
 from .inputs import Generic, ModelInput, Table, Tensor
 from .outputs import Outputs
 
@@ -57,6 +58,7 @@ class AnswerFrame(msgspec.Struct):
     probabilities: ArrayData | None = None
     payload: bytes | None = None
     error: str | None = None
+    failure: Failure | None = None
 
 
 _PACKER = msgspec.msgpack.Encoder()

@@ -85,7 +85,7 @@ class WorkerBackend:
             except FrameError as error:
                 raise ModelFailed(str(error)) from error
             if answer.error is not None:
-                raise ModelFailed(answer.error)
+                raise ModelFailed(answer.error, answer.failure)
             return answer_outputs(answer)
         raise WorkerUnavailable("the worker ended twice while it scored this call")
 

@@ -37,7 +37,7 @@ def answer(runtime: Runtime, frame: ScoreFrame) -> bytes:
         payload = to_json(outputs.named if outputs.named is not None else outputs.payload) if plain else None
         return pack(AnswerFrame(frame.id, labels, probabilities, payload))
     except ModelFailed as error:
-        return pack(AnswerFrame(frame.id, error=error.traceback))
+        return pack(AnswerFrame(frame.id, error=error.traceback, failure=error.failure))
     except (FrameError, TypeError, NotImplementedError, ValueError) as error:
         return pack(AnswerFrame(frame.id, error=f"the model's answer can't be sent: {error}"))
 
