@@ -124,7 +124,7 @@ class ErrorStore:
             fault.failure = fault.failure.quiet() if fault.failure else None
             if fault.body is not None:
                 try:
-                    fault.body = redacted(fault.body, fault.content_type, self._redact, fault.columns)
+                    fault.body = redacted(fault.body, fault.content_type, hidden=self._redact, columns=fault.columns)
                 except Opaque:
                     fault.body = None
                     fault.missing.append("the body (its redacted columns could not be told from the others)")

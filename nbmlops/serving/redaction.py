@@ -16,7 +16,7 @@ class Opaque(Exception):
     """A body in which the columns can't be told apart."""
 
 
-def redacted(body: bytes, kind: str, hidden: Sequence[str], columns: Sequence[str] | None) -> bytes:
+def redacted(body: bytes, kind: str, *, hidden: Sequence[str], columns: Sequence[str] | None) -> bytes:
     """Return a body without the columns `hidden`, and without any that the signature does not name.
 
     A column under a misspelt name may well hold what is hidden under the right one.

@@ -16,7 +16,7 @@ TENSOR = {"shape": [1, 1], "datatype": "BYTES", "data": [SECRET]}
 
 
 def without(document: Any, columns: list[str] | None = COLUMNS) -> Any:
-    return json.loads(redacted(json.dumps(document).encode(), JSON, ["ssn"], columns))
+    return json.loads(redacted(json.dumps(document).encode(), JSON, hidden=["ssn"], columns=columns))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_column_is_left_out_wherever_it_may_stand(given_, kept):
 
 def test_a_column_of_csv():
     body = f'hour,ssn,carrier\n1,"{SECRET}",UA\n'.encode()
-    assert redacted(body, "text/csv; charset=utf-8", ["ssn"], COLUMNS) == b"hour,carrier\n1,UA\n"
+    assert redacted(body, "text/csv; charset=utf-8", hidden=["ssn"], columns=COLUMNS) == b"hour,carrier\n1,UA\n"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_column_of_csv():
 )
 def test_what_can_not_be_taken_apart_is_opaque(body, kind, columns):
     with pytest.raises(Opaque):
-        redacted(body, kind, ["ssn"], columns)
+        redacted(body, kind, hidden=["ssn"], columns=columns)
 
 
 LEAVES = st.none() | st.booleans() | st.integers(-5, 5) | st.just(SECRET) | st.sampled_from(COLUMNS)
