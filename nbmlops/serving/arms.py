@@ -14,7 +14,7 @@ from .configuration import ArmConfig
 from .decoding import FrameDecoder, make_decoder
 from .documents import ScoringRequest
 from .errors import invalid
-from .inputs import Decoded, Generic, ModelInput, Rows, Tensor, stack
+from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
 from .outputs import encode
 from .remote import WorkerBackend
@@ -79,7 +79,7 @@ class Arm:
         if isinstance(first, Rows):
             assert isinstance(self.decoder, FrameDecoder)
             return self.decoder.tabulate(batch)  # type: ignore[arg-type]
-        return first if isinstance(first, Generic) else stack([item for item in batch if isinstance(item, Tensor)])
+        return first if isinstance(first, Generic) else stack(batch)  # type: ignore[arg-type]
 
     async def close(self) -> None:
         """Release the model once nothing is in flight on it."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .documents import Output, ScoringRequest
 from .errors import ModelFailed, RequestError
-from .inputs import Decoded, Generic, ModelInput, Rows
+from .inputs import Decoded, ModelInput
 from .outputs import Outputs
 from .runtimes import Runtime
 
@@ -25,6 +25,7 @@ INLINE_ROWS = 32  # above this, a call would hold up the event loop for longer t
 BATCH_ROWS = 1024
 
 Assemble = Callable[[Sequence[Decoded]], ModelInput]
+Params = Mapping[str, Any] | None
 
 
 class Backend(Protocol):
@@ -44,7 +45,7 @@ class Backend(Protocol):
     depth: int
     outputs: tuple[str, ...]
 
-    async def call(self, data: ModelInput, output: Output) -> Outputs:
+    async def call(self, data: ModelInput, output: Output, params: Params = None) -> Outputs:
         """Score one batch, off the event loop."""
         ...
 
@@ -64,17 +65,17 @@ class ThreadBackend:
         self.outputs = runtime.outputs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
-    async def call(self, data: ModelInput, output: Output) -> Outputs:
+    async def call(self, data: ModelInput, output: Output, params: Params = None) -> Outputs:
         """Score one batch in the thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, guarded, self.runtime, data, output)
+        return await loop.run_in_executor(self._thread, guarded, self.runtime, data, output, params)
 
     async def close(self) -> None:
         """Let the thread go; a call that hangs in it is left to its fate."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def guarded(runtime: Runtime, data: ModelInput, output: Output) -> Outputs:
+def guarded(runtime: Runtime, data: ModelInput, output: Output, params: Params = None) -> Outputs:
     """Score one batch.
 
     Raises
@@ -83,7 +84,7 @@ def guarded(runtime: Runtime, data: ModelInput, output: Output) -> Outputs:
         The model raised; the traceback is kept for the error log.
     """
     try:
-        return runtime.predict(data, output)
+        return runtime.predict(data, output) if params is None else runtime.predict(data, output, params)
     except Exception:  # noqa: BLE001 - a model may raise anything, and must not take the server with it
         raise ModelFailed(traceback.format_exc()) from None
 
@@ -181,7 +182,7 @@ class Batcher:
         assert self._quick is not None
         try:
             data = self._assemble([item.request.data for item in batch])
-            self._distribute(batch, guarded(self._quick, data, _wanted(batch)))
+            self._distribute(batch, guarded(self._quick, data, _wanted(batch), batch[0].request.params))
         except ModelFailed as error:
             for single in _alone(batch, error):
                 self._call_quick(single)
@@ -209,7 +210,7 @@ class Batcher:
     async def _call(self, batch: list[_Waiting]) -> None:
         try:
             data = self._assemble([item.request.data for item in batch])
-            self._distribute(batch, await self.backend.call(data, _wanted(batch)))
+            self._distribute(batch, await self.backend.call(data, _wanted(batch), batch[0].request.params))
         except ModelFailed as error:
             for single in _alone(batch, error):
                 await self._call(single)
@@ -263,10 +264,9 @@ def _wanted(batch: list[_Waiting]) -> Output:
 
 def _shape(item: _Waiting) -> Any:
     """Return what two requests must share to go into one call."""
-    data = item.request.data
-    if isinstance(data, Rows):
-        return data.absent
-    return item if isinstance(data, Generic) else data.array.shape[1:]
+    params = item.request.params
+    # Models that take parameters are rare, and their requests share a call only where all give none.
+    return item.request.data.kin, None if params is None else id(params)
 
 
 def _grouped(items: list[_Waiting]) -> list[list[_Waiting]]:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ EXPECTED = {
     "binary": "a base64 string",
     "datetime": "an ISO 8601 date-time from 1678 to 2261, taken as UTC",
 }
-_JSON_TYPES: dict[str, Any] = {
+JSON_TYPES: dict[str, Any] = {
     "boolean": bool,
     "integer": Annotated[int, Meta(ge=_INT32[0], le=_INT32[1])],
     "long": Annotated[int, Meta(ge=_INT64[0], le=_INT64[1])],
@@ -61,7 +62,7 @@ _DTYPES: dict[str, Any] = {
 }
 
 
-class _Unfit(Exception):
+class Unfit(Exception):
     """A value that the column does not take."""
 
 
@@ -70,7 +71,7 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _Unfit
+            raise Unfit
         return value
 
     return check
@@ -79,13 +80,13 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
 def _real(limit: float) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _Unfit
+            raise Unfit
         try:
             number = float(value)
         except OverflowError:
-            raise _Unfit from None
+            raise Unfit from None
         if not math.isfinite(number) or abs(number) > limit:
-            raise _Unfit
+            raise Unfit
         return number
 
     return check
@@ -94,7 +95,7 @@ def _real(limit: float) -> Callable[[Any], float]:
 def _instance(kind: type) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if not isinstance(value, kind):
-            raise _Unfit
+            raise Unfit
         return value
 
     return check
@@ -107,21 +108,21 @@ def is_text(value: Any) -> bool:
 
 def _text(value: Any) -> Any:
     if not is_text(value):
-        raise _Unfit
+        raise Unfit
     return value
 
 
 def _moment(value: Any) -> np.datetime64:
     match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise _Unfit
+        raise Unfit
     text, year, _, sign, hours, minutes = match.groups()
     if not 1678 <= int(year) <= 2261 or (sign and (int(hours) > 23 or int(minutes) > 59)):
-        raise _Unfit
+        raise Unfit
     try:
         moment = np.datetime64(text, "ns")
     except ValueError:
-        raise _Unfit from None
+        raise Unfit from None
     if not sign:
         return moment
     offset = np.timedelta64(int(sign + "1") * (60 * int(hours) + int(minutes)), "m")
@@ -130,15 +131,15 @@ def _moment(value: Any) -> np.datetime64:
 
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, str):
-        raise _Unfit
+        raise Unfit
     try:
         # MLflow's own clients break base64 into lines.
         return binascii.a2b_base64(value.replace("\n", ""), strict_mode=True)
     except ValueError:
-        raise _Unfit from None
+        raise Unfit from None
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
+CHECKS: dict[str, Callable[[Any], Any]] = {
     "boolean": _instance(bool),
     "integer": _whole(*_INT32),
     "long": _whole(*_INT64),
@@ -150,16 +151,26 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# How pandas, which writes and reads MLflow's CSV, may spell a missing value; in a column of text these are texts.
+_MISSING = frozenset(
+    ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL")
+) | {"NaN", "None", "n/a", "nan", "null"}
+# Python reads more as a number than others do: 1_000, and digits of any script.
+_NUMBER = re.compile(r"\s*[+-]?[\d.a-z][\d.a-z+-]*\s*", re.ASCII | re.IGNORECASE)
+
+
 def _from_text(type_name: str, text: str) -> Any:
     """Return the JSON value that a CSV cell stands for."""
     if type_name == "boolean":
         return {"true": True, "false": False}.get(text.strip().lower(), text)
+    if type_name not in ("integer", "long", "float", "double") or not _NUMBER.fullmatch(text):
+        return text
     if type_name in ("integer", "long"):
         try:
             return int(text)
         except ValueError:
             return float(text)
-    return float(text) if type_name in ("float", "double") else text
+    return float(text)
 
 
 @dataclass(frozen=True)
@@ -171,17 +182,34 @@ class ColumnCodec:
     @property
     def json_type(self) -> Any:
         """The `msgspec` type of one value, for the fast route."""
-        base = _JSON_TYPES[self.column.type]
+        base = JSON_TYPES[self.column.type]
         return base | None if self.column.nullable else base
 
     @property
+    def textual(self) -> bool:
+        """Whether the values are JSON strings."""
+        return self.column.type in ("string", "binary", "datetime")
+
+    @cached_property
+    def known(self) -> frozenset[Any] | None:
+        """The categories outside which nothing is taken; None where anything of the type is.
+
+        pandas turns an unknown category into a missing value, which a column takes only where it takes nulls.
+        """
+        column = self.column
+        if column.dtype != "category" or column.nullable or column.categories is None or column.type == "datetime":
+            return None
+        return frozenset(column.categories)
+
+    @property
     def converts(self) -> bool:
-        """Whether a decoded JSON string still has to become something else."""
-        return self.column.type in ("binary", "datetime")
+        """Whether a decoded JSON value still has to be checked or has to become something else."""
+        return self.column.type in ("binary", "datetime") or self.known is not None
 
     @property
     def expected(self) -> str:
-        return EXPECTED[self.column.type] + (" or null" if self.column.nullable else "")
+        kind = EXPECTED[self.column.type] + (" or null" if self.column.nullable else "")
+        return kind if self.known is None else f"one of the {len(self.known)} categories of the training data, {kind}"
 
     def check(self, value: Any, row: int) -> Any:
         """Return `value` as the array holds it; NaN counts as null.
@@ -196,13 +224,19 @@ class ColumnCodec:
                 return None
             raise self.refusal(value, row)
         try:
-            return _CHECKS[self.column.type](value)
-        except _Unfit:
+            checked = CHECKS[self.column.type](value)
+        except Unfit:
             raise self.refusal(value, row) from None
+        if self.known is not None and checked not in self.known:
+            message = f"column {self.column.name!r} holds an unknown category in row {row}"
+            raise invalid(message, field=self.column.name, expected=self.expected)
+        return checked
 
     def parse(self, text: str, row: int) -> Any:
         """Return the checked value of a CSV cell; an empty cell is a null where the column takes one."""
         if text == "" and (self.column.nullable or self.column.type != "string"):
+            return self.check(None, row)
+        if text in _MISSING and self.column.type != "string":
             return self.check(None, row)
         try:
             value = _from_text(self.column.type, text)

@@ -11,11 +11,22 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from .columns import ColumnCodec, kind_of
-from .documents import CSV, ScoringRequest, nearest, parse_csv, parse_json, shown, split_document
-from .errors import RequestError, invalid
+from .documents import (
+    CSV,
+    ScoringRequest,
+    check_records,
+    check_split,
+    nearest,
+    parse_csv,
+    parse_json,
+    shown,
+    split_document,
+)
+from .errors import invalid
 from .inputs import Generic, Rows, Tabulator
+from .parameters import Parameters
 from .signature import Column, Signature
-from .tensors import TensorDecoder
+from .tensors import NamedTensorsDecoder, TensorDecoder
 from .typed import TypedDecoder
 
 
@@ -29,71 +40,41 @@ class Decoder(Protocol):
 
 def make_decoder(signature: Signature) -> Decoder:
     """Return the decoder for a signature."""
+    parameters = Parameters(signature.params)
     if signature.columns is not None:
-        return FrameDecoder(signature.columns)
+        return FrameDecoder(signature.columns, parameters)
     if signature.tensor is not None:
-        return TensorDecoder(signature.tensor)
-    return GenericDecoder()
+        return TensorDecoder(signature.tensor, parameters)
+    if signature.tensors is not None:
+        return NamedTensorsDecoder(signature.tensors, parameters)
+    return GenericDecoder(parameters)
 
 
 class GenericDecoder:
-    """Passes the data of a model without a signature through."""
+    """Passes the data of a model without a signature through.
+
+    Parameters
+    ----------
+    parameters : Parameters, optional
+    """
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        self._parameters = parameters or Parameters()
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:
         if kind == CSV:
             header, rows = parse_csv(body)
-            return ScoringRequest(Generic("csv", {"columns": header, "data": rows}))
-        name, data, output = split_document(parse_json(body))
+            data = {"columns": header, "data": rows}
+            return ScoringRequest(Generic("csv", data), params=self._parameters.defaults)
+        name, data, params = split_document(parse_json(body))
+        output, own = self._parameters.read(params)
         if name == "dataframe_split":
             check_split(data)
         elif name == "dataframe_records":
             check_records(data, name)
         elif not isinstance(data, dict) and not (isinstance(data, list) and data):
             raise invalid(f"{name} holds {kind_of(data)}", field=name, expected="a list or an object that is not empty")
-        return ScoringRequest(Generic(name, data), output)
-
-
-def check_split(data: Any) -> tuple[list[str], list[list[Any]]]:
-    """Return columns and rows of ``dataframe_split``.
-
-    Raises
-    ------
-    RequestError
-        422 when it has no columns and rows, or rows of another length.
-    """
-    if not isinstance(data, dict) or not {"columns", "data"} <= set(data) <= {"columns", "data", "index"}:
-        expected = "an object with columns, data and perhaps index"
-        raise invalid("dataframe_split has another form", field="dataframe_split", expected=expected)
-    columns, rows = data["columns"], data["data"]
-    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
-        raise invalid("columns is no list of names", field="dataframe_split.columns", expected="the columns' names")
-    if not isinstance(rows, list) or not rows:
-        raise invalid("there are no rows", field="dataframe_split.data", expected="a list of one row or more")
-    for number, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != len(columns):
-            found = f"{len(row)} values" if isinstance(row, list) else kind_of(row)
-            field = f"dataframe_split.data[{number}]"
-            raise invalid(f"row {number} is {found}", field=field, expected=f"a list of {len(columns)} values")
-    return columns, rows
-
-
-def check_records(data: Any, name: str) -> list[dict[str, Any]]:
-    """Return the rows of a list of objects.
-
-    Raises
-    ------
-    RequestError
-        422 when it is none, or empty.
-    """
-    if not isinstance(data, list) or not data:
-        raise invalid(f"{name} holds no rows", field=name, expected="a list of one object or more")
-    for number, record in enumerate(data):
-        if not isinstance(record, dict):
-            expected = "an object with the columns as names"
-            if isinstance(record, list):
-                expected += "; rows without names go into dataframe_split, with columns"
-            raise invalid(f"row {number} is {kind_of(record)}", field=f"{name}[{number}]", expected=expected)
-    return data
+        return ScoringRequest(Generic(name, data), output, own)
 
 
 class FrameDecoder:
@@ -102,15 +83,16 @@ class FrameDecoder:
     Parameters
     ----------
     columns : sequence of Column
+    parameters : Parameters, optional
     """
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], parameters: Parameters | None = None) -> None:
+        self._parameters = parameters or Parameters()
         self.codecs = tuple(ColumnCodec(column) for column in columns)
         self.names = tuple(column.name for column in columns)
         self._positions = {name: index for index, name in enumerate(self.names)}
-        self._converted = tuple(index for index, codec in enumerate(self.codecs) if codec.converts)
         self.tabulate = Tabulator(self.names, self.codecs)
-        self._typed = TypedDecoder(self.codecs, self.names)
+        self.decode_fast = TypedDecoder(self.codecs, self.names, self._parameters).decode
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:
         """Return the checked rows of a request.
@@ -121,41 +103,23 @@ class FrameDecoder:
             400 when the form can't be read, 422 when it does not fit the signature.
         """
         if kind == CSV:
-            return ScoringRequest(self._from_csv(body))
+            return ScoringRequest(self._from_csv(body), params=self._parameters.defaults)
         return self.decode_fast(body) or self.decode_slow(body)
-
-    def decode_fast(self, body: bytes) -> ScoringRequest | None:
-        """Return the request if it has the expected form to the letter, else None."""
-        decoded = self._typed.decode(body)
-        if decoded is None or not decoded[0]:
-            return None
-        records, output = decoded
-        if self._converted:
-            try:
-                records = self._convert(records)
-            except RequestError:
-                return None
-        return ScoringRequest(Rows(records), output)
-
-    def _convert(self, records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        result = []
-        for number, record in enumerate(records):
-            values = list(record)
-            for index in self._converted:
-                values[index] = self.codecs[index].check(values[index], number)
-            result.append(tuple(values))
-        return result
 
     def decode_slow(self, body: bytes) -> ScoringRequest:
         """Return the request by way of plain values, or say which part of it is wrong."""
-        name, data, output = split_document(parse_json(body))
+        name, data, params = split_document(parse_json(body))
+        output, own = self._parameters.read(params)
+        return ScoringRequest(self._rows(name, data), output, own)
+
+    def _rows(self, name: str, data: Any) -> Rows:
         if name == "dataframe_split":
-            return ScoringRequest(self._from_split(data), output)
+            return self._from_split(data)
         if name in ("instances", "inputs") and len(self.names) == 1 and _bare(data):
-            data = {self.names[0]: data}
+            data = {self.names[0]: data if isinstance(data, list) else [data]}
         if isinstance(data, dict) and name != "dataframe_records":
-            return ScoringRequest(self._from_columns(data, name), output)
-        return ScoringRequest(self._from_records(data, name), output)
+            return self._from_columns(data, name)
+        return self._from_records(data, name)
 
     def _from_split(self, data: Any) -> Rows:
         columns, rows = check_split(data)
@@ -189,6 +153,8 @@ class FrameDecoder:
         header, rows = parse_csv(body)
         if not rows:
             raise invalid("there are no rows", field="body", expected="one row or more below the header")
+        if header[0] == "" and "" not in self._positions:  # the row labels that pandas writes first unless told not to
+            header, rows = header[1:], [row[1:] for row in rows]
         return self._checked(rows, self._sources(header), ColumnCodec.parse)
 
     def _checked(
@@ -227,5 +193,7 @@ class FrameDecoder:
 
 
 def _bare(data: Any) -> bool:
-    """Whether this is a list of values, which a model of one column takes without the column's name."""
-    return isinstance(data, list) and not any(isinstance(item, dict) for item in data)
+    """Whether this is a value or a list of values, which a model of one column takes without the column's name."""
+    if isinstance(data, list):
+        return not any(isinstance(item, dict) for item in data)
+    return isinstance(data, str | int | float)

@@ -6,11 +6,12 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from .columns import kind_of
 from .errors import RequestError, invalid, malformed
 from .inputs import Decoded
 
@@ -22,10 +23,23 @@ JSON, CSV = "application/json", "text/csv"
 
 @dataclass(slots=True)
 class ScoringRequest:
-    """A decoded request: its data and which of the model's answers is wanted."""
+    """A decoded request.
+
+    Attributes
+    ----------
+    data : Rows, Tensor, Tensors or Generic
+    output : str
+        Which of the model's answers is wanted.
+    params : mapping, optional
+        The model's own parameters as its signature declares them, in JSON's values; None where it declares none.
+    context : object
+        What the wire that decoded the request needs to answer it.
+    """
 
     data: Decoded
     output: Output = "label"
+    params: Mapping[str, Any] | None = None
+    context: Any = None
 
 
 @lru_cache(maxsize=64)
@@ -110,8 +124,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def split_document(document: dict[str, Any]) -> tuple[str, Any, Output]:
-    """Return the format's name, its data and the wanted output of a parsed document."""
+def split_document(document: dict[str, Any]) -> tuple[str, Any, Any]:
+    """Return the format's name, its data and the parameters of a parsed document."""
     present = [name for name in FORMATS if name in document]
     one_of = f"exactly one of {', '.join(FORMATS)}"
     for name in document:
@@ -120,29 +134,7 @@ def split_document(document: dict[str, Any]) -> tuple[str, Any, Output]:
             raise malformed(f"the request holds {shown(name)}{hint}", field=name[:80], expected=one_of)
     if len(present) != 1:
         raise malformed(f"the request holds {len(present)} of the four formats", expected=one_of)
-    return present[0], document[present[0]], parse_params(document.get("params"))
-
-
-def parse_params(params: Any) -> Output:
-    """Return the wanted output.
-
-    Raises
-    ------
-    RequestError
-        422 for a parameter or a value that isn't known.
-    """
-    if params is None:
-        return "label"
-    if not isinstance(params, dict):
-        raise invalid("params is no object", field="params", expected='an object such as {"output": "label"}')
-    for name in params:
-        if name != "output":
-            message = f"there is no parameter {shown(name)}{nearest(name, ['output'])}"
-            raise invalid(message, field=f"params.{name[:80]}", expected="output")
-    output = params.get("output", "label")
-    if output not in OUTPUTS:
-        raise invalid("params.output has no such value", field="params.output", expected=" or ".join(OUTPUTS))
-    return output  # type: ignore[no-any-return]
+    return present[0], document[present[0]], document.get("params")
 
 
 def parse_csv(body: bytes) -> tuple[list[str], list[list[str]]]:
@@ -154,7 +146,8 @@ def parse_csv(body: bytes) -> tuple[list[str], list[list[str]]]:
         400 when it can't be read, 422 when a row has another number of cells than the header.
     """
     try:
-        lines = [line for line in csv.reader(io.StringIO(text_of(body), newline=""), strict=True) if line]
+        text = io.StringIO(text_of(body).removeprefix("\ufeff"), newline="")
+        lines = [line for line in csv.reader(text, strict=True) if line]
     except csv.Error as error:
         raise malformed(f"the body is not valid CSV: {error}", expected="comma-separated values") from None
     if not lines:
@@ -165,3 +158,46 @@ def parse_csv(body: bytes) -> tuple[list[str], list[list[str]]]:
             message = f"row {number} has {len(row)} cells"
             raise invalid(message, field=f"row {number}", expected=f"{len(header)} cells, as in the header")
     return header, rows
+
+
+def check_split(data: Any) -> tuple[list[str], list[list[Any]]]:
+    """Return columns and rows of ``dataframe_split``.
+
+    Raises
+    ------
+    RequestError
+        422 when it has no columns and rows, or rows of another length.
+    """
+    if not isinstance(data, dict) or not {"columns", "data"} <= set(data) <= {"columns", "data", "index"}:
+        expected = "an object with columns, data and perhaps index"
+        raise invalid("dataframe_split has another form", field="dataframe_split", expected=expected)
+    columns, rows = data["columns"], data["data"]
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise invalid("columns is no list of names", field="dataframe_split.columns", expected="the columns' names")
+    if not isinstance(rows, list) or not rows:
+        raise invalid("there are no rows", field="dataframe_split.data", expected="a list of one row or more")
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(columns):
+            found = f"{len(row)} values" if isinstance(row, list) else kind_of(row)
+            field = f"dataframe_split.data[{number}]"
+            raise invalid(f"row {number} is {found}", field=field, expected=f"a list of {len(columns)} values")
+    return columns, rows
+
+
+def check_records(data: Any, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a list of objects.
+
+    Raises
+    ------
+    RequestError
+        422 when it is none, or empty.
+    """
+    if not isinstance(data, list) or not data:
+        raise invalid(f"{name} holds no rows", field=name, expected="a list of one object or more")
+    for number, record in enumerate(data):
+        if not isinstance(record, dict):
+            expected = "an object with the columns as names"
+            if isinstance(record, list):
+                expected += "; rows without names go into dataframe_split, with columns"
+            raise invalid(f"row {number} is {kind_of(record)}", field=f"{name}[{number}]", expected=expected)
+    return data

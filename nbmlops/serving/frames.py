@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from .documents import Output
 from .failures import Failure
-from .inputs import Generic, ModelInput, Table, Tensor
+from .inputs import Generic, ModelInput, Table, Tensor, Tensors
 from .outputs import Outputs
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class Hello(msgspec.Struct):
 
 
 class ScoreFrame(msgspec.Struct):
-    """One call: a table (with `names`), a tensor (one array) or generic data (`format`)."""
+    """One call: a table (`names`), named tensors (and `tensors`), a tensor (one array) or generic data (`format`)."""
 
     id: int
     output: Output
@@ -48,6 +49,8 @@ class ScoreFrame(msgspec.Struct):
     names: tuple[str, ...] | None = None
     format: str | None = None
     generic: Any = None
+    params: dict[str, Any] | None = None
+    tensors: bool = False
 
 
 class AnswerFrame(msgspec.Struct):
@@ -82,13 +85,18 @@ def unpack_array(wire: ArrayData) -> Array:
     return np.array(wire.values, dtype=object).reshape(wire.shape)
 
 
-def score_frame(number: int, data: ModelInput, output: Output) -> ScoreFrame:
+def score_frame(number: int, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> ScoreFrame:
     """Return the frame that asks for a call."""
+    given = None if params is None else dict(params)
     if isinstance(data, Table):
-        return ScoreFrame(number, output, [pack_array(column) for column in data.columns], names=data.names)
+        arrays = [pack_array(column) for column in data.columns]
+        return ScoreFrame(number, output, arrays, names=data.names, params=given)
+    if isinstance(data, Tensors):
+        arrays = [pack_array(array) for array in data.arrays]
+        return ScoreFrame(number, output, arrays, names=data.names, params=given, tensors=True)
     if isinstance(data, Tensor):
-        return ScoreFrame(number, output, [pack_array(data.array)])
-    return ScoreFrame(number, output, [], format=data.format, generic=data.data)
+        return ScoreFrame(number, output, [pack_array(data.array)], params=given)
+    return ScoreFrame(number, output, [], format=data.format, generic=data.data, params=given)
 
 
 def model_input(frame: ScoreFrame) -> ModelInput:
@@ -96,7 +104,9 @@ def model_input(frame: ScoreFrame) -> ModelInput:
     if frame.format is not None:
         return Generic(frame.format, frame.generic)
     arrays = [unpack_array(wire) for wire in frame.arrays]
-    return Tensor(arrays[0]) if frame.names is None else Table.of(frame.names, arrays)
+    if frame.names is None:
+        return Tensor(arrays[0])
+    return Tensors(frame.names, arrays) if frame.tensors else Table.of(frame.names, arrays)
 
 
 def answer_outputs(frame: AnswerFrame) -> Outputs:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -66,7 +68,7 @@ class WorkerBackend:
         except TimeoutError:
             raise WorkerUnavailable(f"no worker answers at {self._socket}") from None
 
-    async def call(self, data: ModelInput, output: Output) -> Outputs:
+    async def call(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> Outputs:
         """Score one batch in the worker.
 
         Raises
@@ -79,7 +81,7 @@ class WorkerBackend:
         for _ in range(2):
             await self.connect(RECONNECT_S)
             try:
-                answer = await self._send(data, output)
+                answer = await self._send(data, output, params)
             except ConnectionError:
                 continue
             except FrameError as error:
@@ -89,14 +91,14 @@ class WorkerBackend:
             return answer_outputs(answer)
         raise WorkerUnavailable("the worker ended twice while it scored this call")
 
-    async def _send(self, data: ModelInput, output: Output) -> AnswerFrame:
+    async def _send(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None) -> AnswerFrame:
         if self._writer is None:
             raise ConnectionError
         number = next(self._numbers)
         answer: asyncio.Future[AnswerFrame] = asyncio.get_running_loop().create_future()
         self._calls[number] = answer
         try:
-            self._writer.write(pack(score_frame(number, data, output)))
+            self._writer.write(pack(score_frame(number, data, output, params)))
             await self._writer.drain()
             return await answer
         finally:

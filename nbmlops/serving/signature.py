@@ -9,6 +9,7 @@ import msgspec
 from .errors import ServingError
 
 TYPES = ("boolean", "integer", "long", "float", "double", "string", "binary", "datetime")
+PARAM_TYPES = (*(name for name in TYPES if name != "binary"), "object")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -47,6 +48,31 @@ class TensorSpec(msgspec.Struct, frozen=True):
     dtype: str
     shape: list[int]
     nullable: bool = False
+    name: str = ""
+
+
+class Param(msgspec.Struct, frozen=True):
+    """One parameter of a model beside its data.
+
+    Attributes
+    ----------
+    type : str
+        MLflow's name of the type; ``binary`` is none for a parameter, ``object`` is one.
+    default : object
+        What the model gets where a request does not give it; a moment is ISO 8601 text.
+    shape : list of int, optional
+        ``[-1]`` for a list of any length, None for one value.
+    """
+
+    name: str
+    type: str
+    default: Any = None
+    shape: list[int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.type not in PARAM_TYPES or self.shape not in (None, [-1]):
+            found = f"parameter {self.name!r} has type {self.type!r} and shape {self.shape}"
+            raise ServingError("invalid_bundle", f"{found}, not one of {PARAM_TYPES} and None or [-1]")
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -57,6 +83,8 @@ class Signature(msgspec.Struct, frozen=True):
     columns : tuple of Column, optional
         None where the model takes a tensor or anything.
     tensor : TensorSpec, optional
+    tensors : tuple of TensorSpec, optional
+        Named ones, of a model that takes several or one by its name.
     task : str
         ``classification``, ``regression`` or ``other``.
     classes : list, optional
@@ -65,6 +93,8 @@ class Signature(msgspec.Struct, frozen=True):
         ``{"columns": [...], "data": [[...]]}`` or ``{"data": [...]}``.
     outputs : object
         The declared outputs, in the same form as the inputs.
+    params : tuple of Param
+        What the model takes beside its data.
     """
 
     columns: tuple[Column, ...] | None
@@ -73,6 +103,8 @@ class Signature(msgspec.Struct, frozen=True):
     classes: list[Any] | None
     example: dict[str, Any] | None
     outputs: Any = None
+    params: tuple[Param, ...] = ()
+    tensors: tuple[TensorSpec, ...] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,6 +117,7 @@ class _Document(msgspec.Struct):
     task: str = "other"
     classes: list[Any] | None = None
     example: dict[str, Any] | None = None
+    params: tuple[Param, ...] | None = None
 
 
 def parse_signature(document: dict[str, Any]) -> Signature:
@@ -97,11 +130,22 @@ def parse_signature(document: dict[str, Any]) -> Signature:
     """
     try:
         parsed = msgspec.convert(document, _Document)
-        columns = tensor = None
+        columns = tensor = tensors = None
         if isinstance(parsed.inputs, list):
             columns = tuple(msgspec.convert(parsed.inputs, list[Column]))
+        elif isinstance(parsed.inputs, dict) and "tensors" in parsed.inputs:
+            tensors = msgspec.convert(parsed.inputs["tensors"], tuple[TensorSpec, ...])
         elif parsed.inputs is not None:
             tensor = msgspec.convert(parsed.inputs, dict[str, TensorSpec])["tensor"]
     except (msgspec.ValidationError, KeyError) as error:
         raise ServingError("invalid_bundle", f"the signature can't be read: {error}") from error
-    return Signature(columns, tensor, parsed.task, parsed.classes, parsed.example, parsed.outputs)
+    return Signature(
+        columns,
+        tensor,
+        parsed.task,
+        parsed.classes,
+        parsed.example,
+        outputs=parsed.outputs,
+        params=parsed.params or (),
+        tensors=tensors,
+    )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from ..bundle import Bundle
 from ..documents import Output
@@ -33,8 +34,11 @@ class Runtime(Protocol):
     inline: bool
     outputs: tuple[str, ...]
 
-    def predict(self, data: ModelInput, output: Output) -> Outputs:
-        """Score `data`; `output` ``both`` asks for labels and probabilities."""
+    def predict(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> Outputs:
+        """Score `data`; `output` ``both`` asks for labels and probabilities.
+
+        `params` are the model's own parameters, complete and checked; a model that declares none gets None.
+        """
         ...
 
 

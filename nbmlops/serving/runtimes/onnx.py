@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..bundle import Bundle, OnnxInput, OnnxOutputs
 from ..documents import OUTPUTS, Output
 from ..errors import ServingError
-from ..inputs import Generic, ModelInput, Table
+from ..inputs import Generic, ModelInput, Table, Tensors
 from ..outputs import Outputs
 
 Array = NDArray[Any]
@@ -52,8 +53,9 @@ class OnnxRuntime:
         spec = bundle.manifest.onnx or OnnxOutputs(inputs=[OnnxInput(name=node.name) for node in graph])
         self._label, self._probability = spec.label_output, spec.probability_output
         self._dtypes = {node.name: _numpy_type(node.type) for node in graph}
+        self._inputs = spec.inputs
         names = bundle.signature.names
-        feeds = [(entry, _indices(entry, names)) for entry in spec.inputs]
+        feeds = [] if bundle.signature.tensors else [(entry, _indices(entry, names)) for entry in spec.inputs]
         self._first = spec.inputs[0].name
         self._single = [(entry.name, indices[0]) for entry, indices in feeds if len(indices) == 1]
         self._wide = [(entry, indices) for entry, indices in feeds if len(indices) != 1]
@@ -63,8 +65,8 @@ class OnnxRuntime:
         self.outputs = OUTPUTS if self._probability else ("label",)
         self._flat = bundle.signature.tensor is not None or not _two_axes(bundle.signature.outputs)
 
-    def predict(self, data: ModelInput, output: Output) -> Outputs:
-        """Run the graph."""
+    def predict(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> Outputs:
+        """Run the graph, which has no parameters."""
         feeds = self._feed(data)
         if self._label is None:
             names = [node.name for node in self._session.get_outputs()]
@@ -81,6 +83,8 @@ class OnnxRuntime:
         return labels[:, 0] if self._flat and labels.ndim == 2 and labels.shape[1] == 1 else labels
 
     def _feed(self, data: ModelInput) -> dict[str, Array]:
+        if isinstance(data, Tensors):
+            return self._feed_tensors(data)
         if not isinstance(data, Table):
             array = np.array(data.data) if isinstance(data, Generic) else data.array
             return {self._first: array.astype(self._dtypes[self._first], copy=False)}
@@ -92,6 +96,14 @@ class OnnxRuntime:
         for entry, indices in self._wide:
             dtype = self._dtypes[entry.name]
             feeds[entry.name] = np.column_stack([data.columns[index] for index in indices]).astype(dtype, copy=False)
+        return feeds
+
+    def _feed_tensors(self, data: Tensors) -> dict[str, Array]:
+        arrays = dict(zip(data.names, data.arrays, strict=True))
+        feeds = {}
+        for entry in self._inputs:
+            array = arrays[entry.column if isinstance(entry.column, str) else entry.name]
+            feeds[entry.name] = array.astype(self._dtypes[entry.name], copy=False)
         return feeds
 
     def _plan(self, indices: tuple[int, ...]) -> _Plan:

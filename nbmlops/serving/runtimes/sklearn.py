@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..bundle import Bundle
 from ..documents import OUTPUTS, Output
-from ..inputs import ModelInput, Table, Tensor
+from ..inputs import ModelInput, Table, Tensor, Tensors
 from ..outputs import Outputs
 from ..signature import Signature
 from .frames import data_frame, generic_frame
@@ -55,8 +56,8 @@ class SklearnRuntime:
         self._signature = signature
         self.outputs: tuple[str, ...] = OUTPUTS if hasattr(estimator, "predict_proba") else ("label",)
 
-    def predict(self, data: ModelInput, output: Output) -> Outputs:
-        """Score one batch."""
+    def predict(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> Outputs:
+        """Score one batch; `params` go nowhere, as in MLflow's own flavour."""
         features = self._features(data)
         labels = None if output == "probabilities" else np.asarray(self._estimator.predict(features))
         probabilities = None if output == "label" else np.asarray(self._estimator.predict_proba(features))
@@ -65,4 +66,6 @@ class SklearnRuntime:
     def _features(self, data: ModelInput) -> Any:
         if isinstance(data, Table):
             return data_frame(data, self._signature.columns or ())
+        if isinstance(data, Tensors):
+            return dict(zip(data.names, data.arrays, strict=True))
         return data.array if isinstance(data, Tensor) else generic_frame(data)
