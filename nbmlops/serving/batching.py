@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from .documents import Output, ScoringRequest
@@ -68,14 +69,14 @@ class ThreadBackend:
     async def call(self, data: ModelInput, output: Output, params: Params = None) -> Outputs:
         """Score one batch in the thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, guarded, self.runtime, data, output, params)
+        return await loop.run_in_executor(self._thread, partial(guarded, self.runtime, data, output, params=params))
 
     async def close(self) -> None:
         """Let the thread go; a call that hangs in it is left to its fate."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def guarded(runtime: Runtime, data: ModelInput, output: Output, params: Params = None) -> Outputs:
+def guarded(runtime: Runtime, data: ModelInput, output: Output, *, params: Params = None) -> Outputs:
     """Score one batch.
 
     Raises
@@ -182,7 +183,7 @@ class Batcher:
         assert self._quick is not None
         try:
             data = self._assemble([item.request.data for item in batch])
-            self._distribute(batch, guarded(self._quick, data, _wanted(batch), batch[0].request.params))
+            self._distribute(batch, guarded(self._quick, data, _wanted(batch), params=batch[0].request.params))
         except ModelFailed as error:
             for single in _alone(batch, error):
                 self._call_quick(single)

@@ -85,7 +85,9 @@ def unpack_array(wire: ArrayData) -> Array:
     return np.array(wire.values, dtype=object).reshape(wire.shape)
 
 
-def score_frame(number: int, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> ScoreFrame:
+def score_frame(
+    number: int, data: ModelInput, output: Output, *, params: Mapping[str, Any] | None = None
+) -> ScoreFrame:
     """Return the frame that asks for a call."""
     given = None if params is None else dict(params)
     if isinstance(data, Table):

@@ -98,7 +98,7 @@ class WorkerBackend:
         answer: asyncio.Future[AnswerFrame] = asyncio.get_running_loop().create_future()
         self._calls[number] = answer
         try:
-            self._writer.write(pack(score_frame(number, data, output, params)))
+            self._writer.write(pack(score_frame(number, data, output, params=params)))
             await self._writer.drain()
             return await answer
         finally:

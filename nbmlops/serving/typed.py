@@ -113,11 +113,13 @@ class TypedDecoder:
             else:
                 records, keys = _transposed(astuple(data)), 1 + self._keys
         try:
-            return self._finished(body, records, keys, request.params)
+            return self._finished(body, records, keys, params=request.params)
         except RequestError:  # the slow way says which part is wrong, and takes what is right in another spelling
             return None
 
-    def _finished(self, body: bytes, records: list[tuple[Any, ...]], keys: int, params: Any) -> ScoringRequest | None:
+    def _finished(
+        self, body: bytes, records: list[tuple[Any, ...]], keys: int, *, params: Any
+    ) -> ScoringRequest | None:
         output, own = "label", self._parameters.defaults
         if params is not None:
             given = _given(params, self._parameters.names)

@@ -30,7 +30,7 @@ from .runtimes import Runtime, make_runtime
 def answer(runtime: Runtime, frame: ScoreFrame) -> bytes:
     """Return the frame that answers a call."""
     try:
-        outputs = guarded(runtime, model_input(frame), frame.output, frame.params)
+        outputs = guarded(runtime, model_input(frame), frame.output, params=frame.params)
         labels = None if outputs.labels is None else pack_array(outputs.labels)
         probabilities = None if outputs.probabilities is None else pack_array(outputs.probabilities)
         plain = labels is None and probabilities is None
