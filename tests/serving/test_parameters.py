@@ -74,7 +74,7 @@ def test_csv_has_the_defaults():
     ("params", "field", "words"),
     [
         ([], "params", "no object"),
-        ({"treshold": 1}, "params.treshold", "did you mean 'threshold'"),
+        ({"thresh": 1}, "params.thresh", "did you mean 'threshold'"),
         ({"threshold": "0.5"}, "params.threshold", "a string"),
         ({"threshold": True}, "params.threshold", "a boolean"),
         ({"threshold": [1.0]}, "params.threshold", "a list"),
