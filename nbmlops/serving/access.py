@@ -40,10 +40,12 @@ class Access:
 
     Parameters
     ----------
-    config : ServingConfig
+    config : ServingConfig, optional
+        None is that of a server that has nothing to tell yet.
     """
 
-    def __init__(self, config: ServingConfig) -> None:
+    def __init__(self, config: ServingConfig | None = None) -> None:
+        config = config or ServingConfig("", [], None)
         self._any_host = "*" in config.hosts
         self._names = {_normal(name) for name in config.hosts}
         self._remembered: set[bytes | None] = set()

@@ -72,6 +72,7 @@ class Application:
         self._faults.open(config.error_log)
         self.metrics.endpoint = config.endpoint
         self.metrics.arms = router.arms
+        self.metrics.share(config.counts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""

@@ -98,6 +98,7 @@ class Control:
     async def close(self) -> None:
         """Release all arms."""
         arms = self._application.router.arms.values() if self._application.router else []
+        self._application.metrics.close()
         await asyncio.gather(*(arm.close() for arm in arms), *self._retiring)
 
 
