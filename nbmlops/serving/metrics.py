@@ -76,7 +76,7 @@ class ArmMetrics:
         first = Histogram(LATENCY_BUCKETS)
         self._latency: dict[tuple[str, int, str | None], Histogram] = {("mlflow", 200, None): first}
 
-    def observe(self, status: int, code: str | None, seconds: float, wire: str = "mlflow") -> None:
+    def observe(self, status: int, code: str | None, seconds: float, *, wire: str = "mlflow") -> None:
         """Count one answered request.
 
         Parameters

@@ -123,8 +123,8 @@ def test_what_others_count_is_told_too(served, made):
 def test_the_routes_are_told_apart(served, made):
     served.configure(("1", made("ten"), 100), token="t")
     arm = served.application.router.arms["1"]
-    arm.metrics.observe(200, None, 0.001, "oip")
-    arm.metrics.observe(422, "invalid_input", 0.001, "oip")
+    arm.metrics.observe(200, None, 0.001, wire="oip")
+    arm.metrics.observe(422, "invalid_input", 0.001, wire="oip")
     found = samples(served)
     assert total(found, "http_requests_total", route="/v2/models/{model}/infer") == 2.0
     assert total(found, "http_requests_total", route="/invocations") == 0.0
