@@ -12,11 +12,8 @@ from .batching import Backend, Batcher, ThreadBackend
 from .bundle import Bundle, read_bundle
 from .configuration import ArmConfig
 from .decoding import FrameDecoder, make_decoder
-from .documents import ScoringRequest
-from .errors import invalid
 from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
-from .outputs import encode
 from .remote import WorkerBackend
 from .runtimes import Runtime, make_runtime
 
@@ -40,7 +37,7 @@ class Arm:
         self.metrics = ArmMetrics()
         self.in_flight = 0
         self.header = re.sub(r"[^ -~]", "?", config.name).encode()  # what no header may hold
-        self._classes = bundle.signature.classes
+        self.classes = bundle.signature.classes
         self.batcher = Batcher(backend, self._assemble, quick=quick, observe=self.observe_batch)
 
     @property
@@ -56,23 +53,6 @@ class Arm:
     def observe_batch(self, rows: int) -> None:
         """Count one call of the model."""
         self.metrics.batches.observe(rows)
-
-    async def score(self, body: bytes, kind: str, timeout: float) -> bytes:
-        """Return the JSON body that answers a request; `timeout` is in seconds.
-
-        Raises
-        ------
-        RequestError, ModelFailed, WorkerUnavailable
-        """
-        request = self.decoder.decode(body, kind)
-        if request.output != "label" and request.output not in self.outputs:
-            raise self._cannot(request)
-        outputs = await self.batcher.score(request, timeout)
-        return encode(outputs, request.output, self._classes)
-
-    def _cannot(self, request: ScoringRequest) -> Exception:
-        message = f"this model has no {'probabilities' if request.output == 'both' else request.output}"
-        return invalid(message, field="params.output", expected=" or ".join(self.outputs))
 
     def _assemble(self, batch: Sequence[Decoded]) -> ModelInput:
         first = batch[0]

@@ -8,11 +8,9 @@ batch.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -27,6 +25,27 @@ BATCH_ROWS = 1024
 
 Assemble = Callable[[Sequence[Decoded]], ModelInput]
 Params = Mapping[str, Any] | None
+
+
+class Item(Protocol):
+    """What waits for a model's answer.
+
+    Attributes
+    ----------
+    request : ScoringRequest
+    settled : bool
+        Whether it was answered already: it ran out of time, or nobody waits any more.
+    timer : asyncio.TimerHandle, optional
+        Of its time-out; whoever settles the item cancels it.
+    """
+
+    request: ScoringRequest
+    settled: bool
+    timer: asyncio.TimerHandle | None
+
+    def settle(self, result: Outputs | Exception) -> None:
+        """Take the answer, or what kept the model from answering; only the first one counts."""
+        ...
 
 
 class Backend(Protocol):
@@ -86,22 +105,8 @@ def guarded(runtime: Runtime, data: ModelInput, output: Output, *, params: Param
     """
     try:
         return runtime.predict(data, output) if params is None else runtime.predict(data, output, params)
-    except Exception:  # noqa: BLE001 - a model may raise anything, and must not take the server with it
-        raise ModelFailed(traceback.format_exc()) from None
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    request: ScoringRequest
-    answer: asyncio.Future[Outputs]
-
-    def settle(self, result: Outputs | Exception) -> None:
-        # The answer may be settled already: the request ran out of time or its caller went away.
-        if not self.answer.done():
-            if isinstance(result, Exception):
-                self.answer.set_exception(result)
-            else:
-                self.answer.set_result(result)
+    except Exception as error:  # noqa: BLE001 - a model may raise anything, and must not take the server with it
+        raise ModelFailed.of(error) from None
 
 
 class Batcher:
@@ -130,8 +135,9 @@ class Batcher:
         self._assemble = assemble
         self._quick = quick if quick is not None and quick.batches else None
         self._observe = observe or (lambda rows: None)
-        self._soon: list[_Waiting] = []
-        self._waiting: deque[_Waiting] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._soon: list[Item] = []
+        self._waiting: deque[Item] = deque()
         self._calls: set[asyncio.Task[None]] = set()
 
     @property
@@ -139,47 +145,36 @@ class Batcher:
         """How many requests wait for a call."""
         return len(self._soon) + len(self._waiting)
 
-    async def score(self, request: ScoringRequest, timeout: float) -> Outputs:
-        """Return the answers to one request.
+    def submit(self, item: Item, timeout: float) -> None:
+        """Queue a request; its `settle` is called once, later and on this thread.
 
         Parameters
         ----------
-        request : ScoringRequest
+        item : Item
+            Settled with the answers, or with a `RequestError` (504, the model took too long), `ModelFailed` (it
+            raised) or `WorkerUnavailable` (its process can't be reached).
         timeout : float, seconds
-
-        Raises
-        ------
-        RequestError
-            504 when the model took too long.
-        ModelFailed
-            The model raised.
-        WorkerUnavailable
-            The worker process can't be reached.
         """
-        loop = asyncio.get_running_loop()
-        waiting = _Waiting(request, loop.create_future())
-        if self._quick is not None and len(request.data) <= INLINE_ROWS:
-            self._soon.append(waiting)
+        loop = self._loop or asyncio.get_running_loop()
+        self._loop = loop
+        if self._quick is not None and len(item.request.data) <= INLINE_ROWS:
+            self._soon.append(item)
             if len(self._soon) == 1:
                 loop.call_soon(self._flush)
-            return await waiting.answer
-        self._waiting.append(waiting)
+            return
+        item.timer = loop.call_later(timeout, item.settle, _overdue(timeout))
+        self._waiting.append(item)
         if len(self._calls) < self.backend.depth:
             task = loop.create_task(self._work())
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
-        timer = loop.call_later(timeout, waiting.settle, _overdue(timeout))
-        try:
-            return await waiting.answer
-        finally:
-            timer.cancel()
 
     def _flush(self) -> None:
         soon, self._soon = self._soon, []
         for batch in _grouped(soon):
             self._call_quick(batch)
 
-    def _call_quick(self, batch: list[_Waiting]) -> None:
+    def _call_quick(self, batch: list[Item]) -> None:
         assert self._quick is not None
         try:
             data = self._assemble([item.request.data for item in batch])
@@ -190,7 +185,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - part of the request handler: nobody may be left waiting
             _settle_all(batch, error)
 
-    def _distribute(self, batch: list[_Waiting], outputs: Outputs) -> None:
+    def _distribute(self, batch: list[Item], outputs: Outputs) -> None:
         if len(batch) == 1:
             self._observe(len(batch[0].request.data))
             batch[0].settle(outputs)
@@ -208,7 +203,7 @@ class Batcher:
         while batch := self._take():
             await self._call(batch)
 
-    async def _call(self, batch: list[_Waiting]) -> None:
+    async def _call(self, batch: list[Item]) -> None:
         try:
             data = self._assemble([item.request.data for item in batch])
             self._distribute(batch, await self.backend.call(data, _wanted(batch), batch[0].request.params))
@@ -218,13 +213,13 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - part of the request handler: nobody may be left waiting
             _settle_all(batch, error)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Item]:
         """Return the next requests to score together."""
-        batch: list[_Waiting] = []
+        batch: list[Item] = []
         rows = 0
         while self._waiting:
             item = self._waiting[0]
-            if item.answer.done():
+            if item.settled:
                 self._waiting.popleft()
                 continue
             rows += len(item.request.data)
@@ -241,7 +236,7 @@ class Batcher:
         await self.backend.close()
 
 
-def _alone(batch: list[_Waiting], error: ModelFailed) -> list[list[_Waiting]]:
+def _alone(batch: list[Item], error: ModelFailed) -> list[list[Item]]:
     """Return each request by itself, so that only the one at fault fails; none where it is alone already."""
     if len(batch) > 1:
         return [[item] for item in batch]
@@ -249,7 +244,7 @@ def _alone(batch: list[_Waiting], error: ModelFailed) -> list[list[_Waiting]]:
     return []
 
 
-def _settle_all(batch: list[_Waiting], error: Exception) -> None:
+def _settle_all(batch: list[Item], error: Exception) -> None:
     for item in batch:
         item.settle(error)
 
@@ -258,22 +253,22 @@ def _overdue(timeout: float) -> RequestError:
     return RequestError(504, "timeout", f"the model did not answer within {timeout:g} s", expected="a quicker answer")
 
 
-def _wanted(batch: list[_Waiting]) -> Output:
+def _wanted(batch: list[Item]) -> Output:
     outputs: set[Output] = {item.request.output for item in batch}
     return outputs.pop() if len(outputs) == 1 else "both"
 
 
-def _shape(item: _Waiting) -> Any:
+def _shape(item: Item) -> Any:
     """Return what two requests must share to go into one call."""
     params = item.request.params
     # Models that take parameters are rare, and their requests share a call only where all give none.
     return item.request.data.kin, None if params is None else id(params)
 
 
-def _grouped(items: list[_Waiting]) -> list[list[_Waiting]]:
+def _grouped(items: list[Item]) -> list[list[Item]]:
     if len(items) == 1:
         return [items]
-    groups: dict[Any, list[_Waiting]] = {}
+    groups: dict[Any, list[Item]] = {}
     for item in items:
         groups.setdefault(_shape(item), []).append(item)
     return list(groups.values())

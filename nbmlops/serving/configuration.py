@@ -92,6 +92,8 @@ class Limits(msgspec.Struct, frozen=True):
         That a connection may stay open between requests.
     connections : int
         Connections that may be open at once.
+    buffered_bytes : int, bytes
+        That the bodies of all requests under way may take; one body always fits.
     """
 
     body_bytes: int = 33_554_432
@@ -100,6 +102,7 @@ class Limits(msgspec.Struct, frozen=True):
     read_s: float = 30.0
     idle_s: float = 75.0
     connections: int = 4096
+    buffered_bytes: int = 268_435_456
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -60,7 +60,7 @@ class Control:
     def _swap(self, config: ServingConfig, arms: list[Arm], current: dict[str, Arm]) -> None:
         for arm, entry in zip(arms, config.arms, strict=True):
             arm.config = entry
-        self._application.configure(config, Router(arms))
+        self._application.configure(config, Router(arms, config.salt))
         for arm in current.values():
             if arm not in arms:
                 task = asyncio.get_running_loop().create_task(arm.close())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nbmlops.serving.application import Application
+from nbmlops.serving.asgi import Asgi
 from nbmlops.serving.control import Control
 
 from . import bundles
@@ -82,7 +83,7 @@ class Served:
             "type": "http",
             "method": method,
             "path": path,
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in {"host": "localhost", **headers}.items()],
         }
         waiting = list(chunks)
         sent: list[dict[str, Any]] = []
@@ -98,7 +99,7 @@ class Served:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self.application(scope, receive, send)
+        await Asgi(self.application)(scope, receive, send)
         if not sent:
             return Answer(0, {}, b"")
         names = {name.decode(): value.decode() for name, value in sent[0]["headers"]}

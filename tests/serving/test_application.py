@@ -114,7 +114,7 @@ def test_a_chunked_body_is_put_together(served, made):
 
 
 def test_a_body_that_never_comes_is_given_up(served, made):
-    served.configure(("1", made("ten"), 1), limits={"timeout_s": 0.05})
+    served.configure(("1", made("ten"), 1), limits={"read_s": 0.05})
     answer = served.run(served.exchange("POST", "/invocations", {"content-type": "application/json"}, []))
     assert (answer.status, answer.error["code"]) == (408, "slow_request")
 
@@ -158,10 +158,10 @@ def test_a_model_that_raises_gives_no_traceback_away(served, tmp_path):
 
 
 def test_an_error_of_the_server_itself_is_answered_and_logged(flights, monkeypatch, capsys):
-    async def broken(*_):
+    def broken(*_):
         raise KeyError("inner")
 
-    monkeypatch.setattr(flights.application.router.arms["3"], "score", broken)
+    monkeypatch.setattr(flights.application.router.arms["3"].batcher, "submit", broken)
     answer = flights.post({"dataframe_split": ROW}, **flights.auth)
     assert (answer.status, answer.error["code"]) == (500, "internal_error")
     assert "inner" not in answer.body.decode()

@@ -38,10 +38,32 @@ def tensor(*values, width=1, output="label"):
     return ScoringRequest(Tensor(np.array([[value] * width for value in values], dtype=float)), output)
 
 
+class Waiting:
+    """A request that waits for its answer, as an exchange does."""
+
+    def __init__(self, request):
+        self.request, self.timer = request, None
+        self.answer = asyncio.get_running_loop().create_future()
+
+    @property
+    def settled(self):
+        return self.answer.done()
+
+    def settle(self, result):
+        if not self.settled:
+            self.answer.set_exception(result) if isinstance(result, Exception) else self.answer.set_result(result)
+
+
+async def answer_of(made, request, timeout):
+    waiting = Waiting(request)
+    made.submit(waiting, timeout)
+    return await waiting.answer
+
+
 def score(made, *requests, timeout=5.0):
     async def together():
         try:
-            work = (made.score(request, timeout) for request in requests)
+            work = (answer_of(made, request, timeout) for request in requests)
             return await asyncio.gather(*work, return_exceptions=True)
         finally:
             await made.close()
@@ -148,10 +170,10 @@ def test_a_call_that_takes_too_long_is_given_up_and_the_next_one_served():
     made = batcher(Recorder(answer=slow, batches=False), quick=False)
 
     async def story():
-        first = asyncio.create_task(made.score(tensor(1.0), 0.05))
+        first = asyncio.create_task(answer_of(made, tensor(1.0), 0.05))
         with pytest.raises(RequestError) as caught:
             await first
-        later = asyncio.create_task(made.score(tensor(2.0), 5.0))
+        later = asyncio.create_task(answer_of(made, tensor(2.0), 5.0))
         await asyncio.sleep(0)
         release.set()
         answer = await later
@@ -168,7 +190,7 @@ def test_callers_that_went_away_are_not_scored():
     made = batcher(runtime, quick=False)
 
     async def story():
-        tasks = [asyncio.create_task(made.score(tensor(float(value)), 5.0)) for value in range(3)]
+        tasks = [asyncio.create_task(answer_of(made, tensor(float(value)), 5.0)) for value in range(3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -199,16 +199,16 @@ def live(made):
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 60000000\r\n"
+        (b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: 60000000\r\n"
          b"connection: close\r\n\r\n", b"413"),
-        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5\r\n"
+        (b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5\r\n"
          b"connection: close\r\n\r\n{}", b"408"),
-        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        (b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
          b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
          b"5\r\n{\"inp\r\n11\r\nuts\":{\"x\":[1.0]}}\r\n0\r\n\r\n",
          b"200"),
         (b"GET /ping HTTP/1.0\r\n\r\n", b"200"),
-        (b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: abc\r\n\r\n", b"400"),
+        (b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-length: abc\r\n\r\n", b"400"),
         (b"nonsense\r\n\r\n", b"400"),
     ],
 )  # fmt: skip
@@ -218,8 +218,9 @@ def test_odd_requests_are_answered(live, request_, status):
 
 def test_pipelined_requests_are_answered_in_order(live):
     body = json.dumps(ONE).encode()
-    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(
-        body
+    head = (
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        % len(body)
     )
     answer = raw(live, head + b"\r\n" + body + head + b"connection: close\r\n\r\n" + body)
     assert answer.count(b'{"predictions":[11.0]}') == 2
@@ -236,8 +237,9 @@ def test_a_large_body_is_refused_and_the_server_lives(live):
 def test_half_closed_connections_are_answered(live):
     host, port = live.removeprefix("http://").split(":")
     body = json.dumps(ONE).encode()
-    head = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(
-        body
+    head = (
+        b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        % len(body)
     )
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(head + b"connection: close\r\n\r\n" + body)
