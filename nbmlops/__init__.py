@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbmlops.profiling import ProfileReport as ProfileReport
     from nbmlops.workflows.convert import convert as convert
     from nbmlops.workflows.deploy import deploy as deploy
+    from nbmlops.workflows.entry import entry as entry
     from nbmlops.workflows.govern import at as at
     from nbmlops.workflows.govern import environment as environment
     from nbmlops.workflows.govern import events as events
@@ -70,6 +71,7 @@ __all__ = [
     "download",
     "endpoint",
     "endpoints",
+    "entry",
     "environment",
     "events",
     "history",

@@ -32,9 +32,18 @@ def uses(*objects: Any) -> frozenset[str]:
     return frozenset(walk.modules)
 
 
+def travelling(*objects: Any) -> tuple[CodeType, ...]:
+    """Return the code of the functions that are stored with the objects by value, since no module holds them."""
+    walk = _Walk()
+    walk.add(*objects)
+    walk.run()
+    return tuple(walk.codes)
+
+
 class _Walk:
     def __init__(self) -> None:
         self.modules: set[str] = set()
+        self.codes: list[CodeType] = []
         self._pending: deque[Any] = deque()
         self._seen: dict[int, Any] = {}  # the objects themselves are kept, so that no identity is used twice
         self._of_a_class: Counter[type] = Counter()
@@ -90,6 +99,7 @@ class _Walk:
     def _function(self, function: FunctionType) -> None:
         self.modules.add(function.__module__ or "__main__")
         if _travels(function.__module__):
+            self.codes.append(function.__code__)
             self.add(function.__defaults__, function.__kwdefaults__, *(function.__closure__ or ()))
             self.add(getattr(function, "__wrapped__", None))
             for code in _codes(function.__code__):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from nbmlops.capture.environment import Environment, capture_environment
 from nbmlops.capture.git import GitState, capture_git
 from nbmlops.capture.machine import Machine, capture_machine
 from nbmlops.capture.notebook import NotebookState, capture_notebook, current_shell
+from nbmlops.capture.sources import cell_sources
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
 from nbmlops.core.workspace import Workspace
@@ -28,6 +30,8 @@ class Captured(Record):
     notebook : NotebookState
     data : Fingerprint or None
         None where no data was given.
+    sources : mapping of str to str
+        Text of the functions of notebook cells that are stored with the model (`nbmlops.capture.sources`).
     """
 
     environment: Environment
@@ -35,6 +39,7 @@ class Captured(Record):
     git: GitState
     notebook: NotebookState
     data: Fingerprint | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def capture(obj: Any, data: Any = None, *, shell: Any = None, root: Path | None = None) -> Captured:
@@ -67,4 +72,5 @@ def capture(obj: Any, data: Any = None, *, shell: Any = None, root: Path | None 
     shell = shell if shell is not None else current_shell()
     names = None if shell is None else shell.user_ns
     environment = capture_environment(*(obj,) if data is None else (obj, data), root=root, namespace=names)
-    return Captured(environment, capture_machine(), capture_git(root), capture_notebook(shell, obj=obj), found)
+    notebook = capture_notebook(shell, obj=obj)
+    return Captured(environment, capture_machine(), capture_git(root), notebook, found, cell_sources(obj))

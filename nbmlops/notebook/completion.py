@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.workflows.verbs import MAGICS
 
-LINE = re.compile(r"\s*(?:[\w.\[\]'\", ]+=\s*)?%(\w+)\s(.*)\Z", re.DOTALL)
+LINE = re.compile(r"\s*(?:[\w.\[\]'\", ]+=\s*)?%%?(\w+)\s(.*)\Z", re.DOTALL)
 
 
 def matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -43,7 +43,7 @@ def offers(
     """Return what may stand where `fragment` begins, given the words `before` it."""
     from nbmlops.workflows.commands import fields
 
-    known = fields(function)
+    known = [field for field in fields(function) if not field.kind.cell]
     options = {field.spelled: field for field in known if field.option}
     if fragment.startswith("-"):
         return [name for name, field in options.items() if name not in before or field.kind.many] + ["--help"]

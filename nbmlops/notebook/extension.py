@@ -13,7 +13,7 @@ from nbmlops.capture import unwatch, watch
 from nbmlops.notebook.completion import matcher
 from nbmlops.notebook.config import NbMLOps, SettingsTraits
 from nbmlops.notebook.errors import forget_short_form
-from nbmlops.notebook.magics import VerbMagic
+from nbmlops.notebook.magics import CellMagic, VerbMagic
 from nbmlops.workflows.verbs import MAGICS
 
 
@@ -34,7 +34,8 @@ def load(shell: Any) -> None:
         return
     extension = Extension(NbMLOps(parent=shell), matcher(shell))
     for name, verb in MAGICS.items():
-        shell.register_magic_function(VerbMagic(verb, shell), "line", name)
+        made = CellMagic(verb, shell) if verb.cell else VerbMagic(verb, shell)
+        shell.register_magic_function(made, "cell" if verb.cell else "line", name)
     shell.configurables.append(extension.config)
     shell.Completer.custom_matchers.append(extension.matcher)
     shell.events.register("pre_run_cell", forget_short_form)
@@ -47,10 +48,10 @@ def unload(shell: Any) -> None:
     extension = _loaded.pop(shell, None)
     if extension is None:
         return
-    magics = shell.magics_manager.magics["line"]
-    for name in MAGICS:
-        if isinstance(magics.get(name), VerbMagic):
-            del magics[name]
+    for magics in shell.magics_manager.magics.values():
+        for name in MAGICS:
+            if isinstance(magics.get(name), VerbMagic):
+                del magics[name]
     shell.configurables.remove(extension.config)
     shell.Completer.custom_matchers.remove(extension.matcher)
     shell.events.unregister("pre_run_cell", forget_short_form)

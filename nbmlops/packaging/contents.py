@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the bundle's layout. A reader refuses a higher one; a field that old readers must not miss raises it."""
 
+CELLS = "sources.json"
+"""Where a bundle keeps the text of notebook cells: the name that Python gave to each -> its lines."""
+
 Source = Path | bytes
 
 # MLflow writes these anew with every save: in a bundle they would give the same content another digest.
@@ -84,6 +87,7 @@ def plan(
     assets = _below(folder, "assets", "assets")
     sources: dict[str, Source] = {
         **model.sources,
+        **_cells(captured, model.runtime),
         **_island(),
         **assets,
         "requirements.lock": locked.text.encode(),
@@ -160,6 +164,12 @@ def _steady(mlmodel: Mapping[str, Any]) -> bytes:
     for artifact in (kept["flavors"]["python_function"].get("artifacts") or {}).values():
         artifact["uri"] = artifact["path"]
     return yaml.safe_dump(kept, sort_keys=True).encode()
+
+
+def _cells(captured: Mapping[str, Any], runtime: str) -> dict[str, Source]:
+    """Return the text of the cells that the model's functions come from; an ONNX graph has none."""
+    texts = captured.get("sources") or {}
+    return {CELLS: rfc8785.dumps(dict(texts))} if texts and runtime != "onnx" else {}
 
 
 def _island() -> dict[str, Source]:

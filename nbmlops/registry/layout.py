@@ -128,13 +128,21 @@ def copy_in(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def asset_place(path: Path) -> Path:
+    """Return where an asset lies among a version's: by its relative path, or by its name where it has none.
+
+    So the path by which the notebook opens it leads to it where the model is served.
+    """
+    return Path(path.name) if path.is_absolute() or ".." in path.parts else path
+
+
 def check_assets(assets: Iterable[str | Path]) -> list[Path]:
     """Return the assets' paths, or raise where one is missing or two have the same name."""
     paths = [Path(asset).expanduser() for asset in assets]
     for path in paths:
         if not path.exists():
             raise NotFound(f"there is no asset {str(path)!r}", expected="the path of a file or folder")
-    names = [path.name for path in paths]
+    names = [str(asset_place(path)) for path in paths]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"more than one asset is named {', '.join(twice)}", expected="assets with different names")

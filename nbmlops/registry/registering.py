@@ -69,7 +69,7 @@ class Registering:
         if prepared.inputs is not None and prepared.inputs.form == "frame":
             signature.write_example(laid.model, prepared.inputs.frame, folder)
         for asset in layout.check_assets(registration.assets):
-            layout.copy_in(asset, folder / layout.ASSETS / asset.name)
+            layout.copy_in(asset, folder / layout.ASSETS / layout.asset_place(asset))
         formats.write(prepared.obj, prepared.kind, laid, rows=prepared.few_rows())
         return laid
 

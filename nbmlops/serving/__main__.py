@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from .application import Application
+from .assets import enter
 from .control import Control
 from .errors import ServingError
 from .server import make_server
@@ -53,7 +54,7 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
         "name": arguments.version,
         "model": arguments.model,
         "version": arguments.version,
-        "bundle": arguments.bundle,
+        "bundle": str(Path(arguments.bundle).absolute()),
     }
     return {"endpoint": arguments.endpoint or arguments.model, "token": token, "arms": [arm]}
 
@@ -61,7 +62,9 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
 async def _serve(arguments: argparse.Namespace) -> None:
     application = Application()
     control = Control(application)
-    await control.configure(configuration(arguments))
+    document = configuration(arguments)
+    enter(Path(arguments.bundle))
+    await control.configure(document)
     listener = socket.create_server((arguments.host, arguments.port), backlog=2048)
     listener.setblocking(False)
     print(f"serving on http://{arguments.host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201

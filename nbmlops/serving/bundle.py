@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import linecache
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from .errors import ServingError
 from .signature import Signature, parse_signature
 
 FORMAT = 1
+CELLS = "sources.json"
 RUNTIMES = ("onnx", "sklearn", "pyfunc")
 
 
@@ -68,6 +70,19 @@ class Bundle:
     @property
     def model_path(self) -> Path:
         return self.path / self.manifest.model.path
+
+
+def show_cells(bundle: Bundle) -> None:
+    """Let tracebacks show the lines of notebook cells that the bundle's model comes from.
+
+    Python looks for the text of code by the name that it was compiled under, and no file has that of a cell. Where the
+    cell itself is known, in the very kernel, it stays.
+    """
+    if CELLS not in bundle.manifest.files:
+        return
+    for name, text in msgspec.json.decode((bundle.path / CELLS).read_bytes(), type=dict[str, str]).items():
+        # Without a time of change nobody looks for a file of that name.
+        linecache.cache.setdefault(name, (len(text), None, text.splitlines(keepends=True), name))
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from .assets import enter
 from .batching import guarded
 from .bundle import read_bundle
 from .errors import ModelFailed, ServingError
@@ -107,12 +108,14 @@ def main() -> int:
     parser.add_argument("--socket", type=Path, required=True, help="the path of the Unix socket to answer on")
     arguments = parser.parse_args()
     try:
-        bundle = read_bundle(arguments.bundle)
+        bundle = read_bundle(arguments.bundle.absolute())
+        socket = arguments.socket.absolute()
+        enter(bundle.path, Path.cwd())
         runtime = make_runtime(bundle)
     except ServingError as error:
         print(json.dumps({"ready": False, "code": error.code, "error": str(error)}), flush=True)  # noqa: T201
         return 1
-    asyncio.run(_main(runtime, bundle.manifest.runtime, arguments.socket))
+    asyncio.run(_main(runtime, bundle.manifest.runtime, socket))
     return 0
 
 

@@ -175,15 +175,20 @@ def documentation(function: Callable[..., Any]) -> str:
     return SECTION.split(inspect.getdoc(function) or "")[0].strip()
 
 
-def command(verb: Verb, names: Names) -> Any:
-    """Return the Click command of a verb; it reads words through `names` and returns the verb's result."""
+def command(verb: Verb, names: Names, cell: str = "") -> Any:
+    """Return the Click command of a verb; it reads words through `names` and returns the verb's result.
+
+    `cell` is the text below the line of a cell magic.
+    """
     function = verb.function()
-    known = {field.name: field for field in fields(function)}
+    every = fields(function)
+    known = {field.name: field for field in every if not field.kind.cell}
+    below = {field.name: cell for field in every if field.kind.cell}
 
     def call(**given: Any) -> Any:
         # A value left out stays left out, so that the function's own default holds.
         values = {name: value for name, value in given.items() if value is not None and value != []}
-        return function(**{name: known[name].read(value, names) for name, value in values.items()})
+        return function(**below, **{name: known[name].read(value, names) for name, value in values.items()})
 
     call.__signature__ = inspect.Signature([field.for_typer() for field in known.values()])  # type: ignore[attr-defined]
     call.__annotations__ = {}
@@ -214,7 +219,7 @@ def words(line: str) -> list[str]:
         raise UsageError(f"the line can't be read: {error}", hint="Close the quote.") from error
 
 
-def run(verb: Verb, argv: Sequence[str], names: Names, *, called: str) -> Any:
+def run(verb: Verb, argv: Sequence[str], names: Names, *, called: str, cell: str = "") -> Any:
     """Run a verb on words and return its result; None where ``--help`` was printed.
 
     Parameters
@@ -226,13 +231,15 @@ def run(verb: Verb, argv: Sequence[str], names: Names, *, called: str) -> Any:
         Where words are looked up.
     called : str
         How the user called it (``%deploy``, ``nbmlops deploy``), for usage and errors.
+    cell : str
+        The text below the line of a cell magic.
 
     Raises
     ------
     UsageError
         When the words do not fit the verb's parameters.
     """
-    made = command(verb, names)
+    made = command(verb, names, cell)
     try:
         with made.make_context(called, list(argv)) as context:
             return made.invoke(context)

@@ -47,6 +47,8 @@ class Parameter:
         Takes several words: repeated as an option, all that follow as an argument.
     option : str
         Name of the option where it is not that of the parameter (``tag`` for ``tags``).
+    cell : bool
+        It is the text below a cell magic's line, not a word of it.
     """
 
     help: str = ""
@@ -55,6 +57,7 @@ class Parameter:
     read: Callable[[Any, Names], Any] | None = None
     many: bool = False
     option: str = ""
+    cell: bool = False
 
     def over(self, below: Parameter) -> Parameter:
         """Return `below` with everything that is said here put over it."""

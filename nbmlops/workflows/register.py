@@ -7,6 +7,7 @@ from typing import Annotated
 from nbmlops.core.progress import stage
 from nbmlops.core.records import ModelVersion
 from nbmlops.core.references import check_name
+from nbmlops.workflows.entry import Entry
 from nbmlops.workflows.parameters import Assets, DataArg, Obj, Parameter, Reason, Tags, Trust, pairs, read_data
 from nbmlops.workflows.session import check_reason, reconciled
 
@@ -34,8 +35,8 @@ def register_model(
     Parameters
     ----------
     obj : object, str or pathlib.Path
-        A fitted estimator or pipeline, an object with ``predict``, a function of a data frame, a torch module, an ONNX
-        file, any file or any folder.
+        A fitted estimator or pipeline, an object with ``predict``, a function of a data frame, a scoring script, a
+        torch module, an ONNX file, any file or any folder.
     name : str
         The model's name.
     data : DataFrame, array, str or pathlib.Path, optional, shape (n_samples, n_features)
@@ -69,6 +70,9 @@ def register_model(
     from nbmlops.registry import Registration
 
     check_reason("register_model", reason)
+    if isinstance(obj, Entry):
+        data, assets = (obj.data if data is None else data), (*obj.assets, *(assets or ()))
+        obj = obj.model
     check_name(name)
     session = reconciled()
     frame = read_data(data)

@@ -24,6 +24,8 @@ class Verb:
         Name of the line magic; empty where there is none.
     cli : str
         Name of the command; empty where there is none.
+    cell : bool
+        Whether the magic is one of a whole cell, ``%%NAME``.
     """
 
     python: str
@@ -31,6 +33,12 @@ class Verb:
     summary: str
     magic: str = ""
     cli: str = ""
+    cell: bool = False
+
+    @property
+    def called(self) -> str:
+        """The magic as it is typed."""
+        return f"{'%%' if self.cell else '%'}{self.magic}"
 
     def function(self) -> Callable[..., Any]:
         """Import and return the verb's function."""
@@ -64,6 +72,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("environment", "govern", "Show the environment of this kernel or of a model version, or a difference."),
     _verb("convert", "convert", "Convert a model to ONNX, and keep it only where it agrees."),
     _verb("profile", "profile", "Measure the real server with your rows, and recommend its size."),
+    Verb("entry", "nbmlops.workflows.entry:entry", "Make a scoring script of a cell.", magic="entry", cell=True),
     _verb("deploy", "deploy", "Serve a model version behind a local HTTP endpoint."),
     _verb("endpoints", "operate", "List endpoints with their traffic and live health."),
     _verb("endpoint", "operate", "Return an endpoint by its name.", magic="", cli=""),

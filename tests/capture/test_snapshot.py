@@ -15,7 +15,7 @@ def test_everything_is_plain_data(tmp_path: Path) -> None:
     data = pd.DataFrame({"a": [1.0, None, float("inf")], "when": pd.to_datetime(["2013-01-01"] * 3)})
     found = capture(LogisticRegression(), data, root=tmp_path)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert set(plain) == {"environment", "machine", "git", "notebook", "data"}
+    assert set(plain) == {"environment", "machine", "git", "notebook", "data", "sources"}
     assert plain["data"]["rows"] == 3
     assert plain["git"]["available"] is False
 

@@ -66,5 +66,5 @@ def test_unloading_takes_everything_away(cells: Notebook) -> None:
 
 
 def test_every_verb_with_a_magic_is_there(cells: Notebook) -> None:
-    for name in MAGICS:
-        assert callable(cells.shell.find_line_magic(name))
+    for name, verb in MAGICS.items():
+        assert callable(cells.shell.find_magic(name, "cell" if verb.cell else "line"))

@@ -92,3 +92,13 @@ def test_an_example_that_canonical_json_can_not_hold_is_left_out(value, make_mod
     models = make_models()
     models.signature_ = {**models.signature_, "example": {"columns": ["wind"], "data": [[value]]}}
     assert planned(models).manifest["signature"]["example"] is None
+
+
+def test_the_text_of_cells_travels_with_what_runs_them(make_models, onnx):
+    models = make_models("python")
+    models.captured_ = {**models.captured_, "sources": {"<cell 1>": "def predict(rows): ...\n"}}
+    contents = planned(models)
+    assert json.loads(contents.sources["sources.json"]) == {"<cell 1>": "def predict(rows): ...\n"}
+    assert "sources.json" in contents.manifest["files"]
+    assert "sources.json" not in planned(models, onnx=onnx).sources
+    assert "sources.json" not in planned(make_models("python")).sources

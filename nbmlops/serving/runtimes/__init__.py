@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..bundle import Bundle
+from ..bundle import Bundle, show_cells
 from ..documents import Output
 from ..errors import ServingError
 from ..inputs import ModelInput
@@ -50,6 +50,7 @@ def make_runtime(bundle: Bundle) -> Runtime:
     ServingError
         ``model_failed`` when loading raised.
     """
+    show_cells(bundle)
     module = importlib.import_module(f".{bundle.manifest.runtime}", __package__)
     # Loading runs the model's own code, which may raise anything.
     try:
