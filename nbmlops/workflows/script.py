@@ -80,7 +80,7 @@ def make_script(source: str, file: str, *, function: str, given: Mapping[str, An
 
     # A class made here, not at the top of a module, is stored whole.
     class Script:
-        def __init__(self, source: str, file: str, function: str, given: dict[str, Any]) -> None:
+        def __init__(self, source: str, file: str, *, function: str, given: dict[str, Any]) -> None:
             self.source, self.file, self.function, self.given = source, file, function, given
             self.begin()
 
@@ -110,4 +110,4 @@ def make_script(source: str, file: str, *, function: str, given: Mapping[str, An
     for member in vars(Script).values():
         if isinstance(member, FunctionType):
             member.__module__ = "__main__"
-    return Script(source, file, function, dict(given))
+    return Script(source, file, function=function, given=dict(given))
