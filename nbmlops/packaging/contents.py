@@ -13,6 +13,7 @@ import yaml
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidObject
 from nbmlops.packaging.lock import lock
+from nbmlops.registry import mlmodel
 from nbmlops.serving import source_files
 
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ def plan(
     folder : pathlib.Path
         The version's MLflow model folder.
     signature, captured : mapping
-        As the registry stored them.
+        As the registry stored them. A version that MLflow alone registered has its own signature.
     onnx : OnnxModel, optional
         The converted model to serve instead of the fitted object.
     """
-    mlmodel = yaml.safe_load((folder / "MLmodel").read_text())
-    model = _converted(onnx) if onnx is not None else _fitted(folder, mlmodel)
+    described = yaml.safe_load((folder / "MLmodel").read_text())
+    model = _converted(onnx) if onnx is not None else _fitted(folder, described)
     environment = captured.get("environment") or {}
     locked = lock(environment, model.runtime, serialization=model.facts.get("serialization", ""))
     assets = _below(folder, "assets", "assets")
@@ -96,7 +97,7 @@ def plan(
         "format": FORMAT,
         "runtime": model.runtime,
         "model": model.facts,
-        "signature": _canonical_signature(signature),
+        "signature": _canonical_signature(signature or mlmodel.signature(described)),
         "environment_id": environment.get("id", ""),
         "serving_environment_id": locked.id,
         "onnx": None if onnx is None else onnx.interface(),

@@ -14,6 +14,7 @@ from .configuration import ArmConfig
 from .decoding import FrameDecoder, make_decoder
 from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
+from .outputs import AnswerEncoder
 from .remote import WorkerBackend
 from .runtimes import Runtime, make_runtime
 
@@ -38,6 +39,7 @@ class Arm:
         self.in_flight = 0
         self.header = re.sub(r"[^ -~]", "?", config.name).encode()  # what no header may hold
         self.classes = bundle.signature.classes
+        self.answer = AnswerEncoder(bundle.signature.classes)  # writes the body of MLflow's protocol
         self.batcher = Batcher(backend, self._assemble, quick=quick, observe=self.observe_batch)
 
     @property

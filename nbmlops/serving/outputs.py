@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 from dataclasses import dataclass
 from typing import Any
@@ -57,9 +58,7 @@ def plain(value: Any) -> Any:
         There is none.
     """
     if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.datetime64):
-        return np.datetime_as_string(value)
+        return listed(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, datetime.date | datetime.time):
@@ -68,29 +67,58 @@ def plain(value: Any) -> Any:
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=plain)
+_encode = _ENCODER.encode
+_SIMPLE = frozenset("biufU")
 
 
 def to_json(value: Any) -> bytes:
     """Return any answer as JSON text."""
-    return _ENCODER.encode(value)
+    return _encode(value)
 
 
 def listed(array: Array) -> Any:
-    """Return an array as nested lists; moments become ISO 8601 text and bytes base64."""
-    if array.dtype.kind == "M":
-        return np.datetime_as_string(array).tolist()
-    return array.tolist()
+    """Return an array as nested lists in MLflow's form.
+
+    Bytes become base64 in lines; moments ISO 8601 text, or a count where they are finer than microseconds.
+    """
+    values = array.tolist()
+    return values if array.dtype.kind in _SIMPLE else _spelled(values)
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return base64.encodebytes(value).decode() if isinstance(value, bytes) else value
+
+
+class AnswerEncoder:
+    """Writes the body that answers a request: ``{"predictions": …}``, with ``classes`` beside probabilities.
+
+    NaN and infinities become null, since JSON has neither.
+
+    Parameters
+    ----------
+    classes : list, optional
+        A classifier's classes in the order of its probabilities.
+    """
+
+    def __init__(self, classes: list[Any] | None) -> None:
+        self._tail = b"}" if classes is None else b',"classes":' + _encode(classes) + b"}"
+
+    def __call__(self, outputs: Outputs, output: Output) -> bytes:
+        """Return the body for the wanted output."""
+        labels = outputs.labels
+        if output == "label" and labels is not None and labels.dtype.kind in _SIMPLE:
+            return b'{"predictions":' + _encode(labels.tolist()) + b"}"
+        tail = b"}" if output == "label" else self._tail
+        return b'{"predictions":' + _encode(_predictions(outputs, output)) + tail
 
 
 def encode(outputs: Outputs, output: Output, classes: list[Any] | None) -> bytes:
-    """Return the body that answers a request: ``{"predictions": …}``, with ``classes`` beside probabilities.
-
-    NaN and infinities become null, since JSON has neither.
-    """
-    document: dict[str, Any] = {"predictions": _predictions(outputs, output)}
-    if output != "label" and classes is not None:
-        document["classes"] = classes
-    return _ENCODER.encode(document)
+    """Return the body that answers one request; `AnswerEncoder` does the same for many."""
+    return AnswerEncoder(classes)(outputs, output)
 
 
 def _predictions(outputs: Outputs, output: Output) -> Any:

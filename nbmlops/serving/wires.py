@@ -9,7 +9,7 @@ import msgspec
 from .documents import ScoringRequest, media_type
 from .errors import RequestError
 from .exchange import Answer, Head
-from .outputs import Outputs, encode
+from .outputs import Outputs
 
 if TYPE_CHECKING:
     from .arms import Arm
@@ -58,7 +58,7 @@ class MLflowWire:
 
     def encode(self, arm: Arm, request: ScoringRequest, outputs: Outputs, *, prediction: str) -> Answer:
         """Return ``{"predictions": …}``."""
-        return Answer(200, encode(outputs, request.output, arm.classes))
+        return Answer(200, arm.answer(outputs, request.output))
 
     def refuse(self, error: RequestError) -> Answer:
         """Return ``{"error": {"code": …, "message": …, "field": …, "expected": …}}``."""

@@ -106,7 +106,7 @@ def unwrapped(model: Any) -> Any:
     except MlflowException:
         return None
     # The registry keeps an object with predict within a Python model of this name, stored with its code.
-    return found.model if type(found).__name__ == WRAPPER else found
+    return getattr(found, "model", found) if type(found).__name__ == WRAPPER else found
 
 
 def jsonable(answer: Any) -> Any:
