@@ -50,7 +50,7 @@ class Outputs:
 
 
 def plain(value: Any) -> Any:
-    """Return a JSON value for what `msgspec` does not know, as MLflow's encoder writes it.
+    """Return a JSON value for what `msgspec` does not know; a moment becomes ISO 8601 text, however fine.
 
     Raises
     ------
@@ -59,6 +59,8 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, np.ndarray):
         return listed(value)
+    if isinstance(value, np.datetime64):
+        return np.datetime_as_string(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, datetime.date | datetime.time):
