@@ -77,6 +77,10 @@ class ScoringError(NbmlopsError, RuntimeError):
         The HTTP status.
     code : str
         The error's code in the response.
+    prediction_id : str
+        Under which the endpoint knows the request; empty where it gave none.
+    traceback : str
+        What was raised in the server, where this machine can know it; else empty.
     """
 
     def __init__(
@@ -87,10 +91,13 @@ class ScoringError(NbmlopsError, RuntimeError):
         code: str,
         expected: str | None = None,
         hint: str | None = None,
+        prediction_id: str = "",
     ) -> None:
         super().__init__(message, expected=expected, hint=hint)
         self.status = status
         self.code = code
+        self.prediction_id = prediction_id
+        self.traceback = ""
 
 
 class MissingExtra(NbmlopsError, ImportError):

@@ -75,14 +75,15 @@ def refusal(response: requests.Response) -> ScoringError:
     if response.headers.get("content-type", "").startswith("application/json"):
         error = response.json().get("error") or {}
     message = str(error.get("message") or f"the endpoint answered {response.status_code} {response.reason}")
-    prediction = response.headers.get("x-prediction-id")
-    server_fault = response.status_code >= 500
+    prediction = response.headers.get("x-prediction-id", "")
+    told = response.status_code >= 500 and prediction
     return ScoringError(
         message,
         status=response.status_code,
         code=str(error.get("code") or "http_error"),
         expected=error.get("expected"),
-        hint=f"The traceback is in the endpoint's logs (prediction {prediction})." if server_fault else None,
+        hint=f"The endpoint's .errors() tell why (prediction {prediction})." if told else None,
+        prediction_id=prediction,
     )
 
 

@@ -252,6 +252,7 @@ class Fleet:
             "token": self._ground.token if spec.auth else None,
             "arms": arms,
             "limits": spec.limits.to_dict(),
+            "errors": str(self._ground.folder / "errors"),
         }
         await members[post].child.ask({"op": "configure", "config": config}, self._ground.start_timeout)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from nbmlops.core.display import Card, Html, Shown, code, link
+from nbmlops.core.display import Card, Html, Results, Shown, code, link
 from nbmlops.core.errors import EndpointError, InvalidInput, NotFound
 from nbmlops.core.records import Record, health_badge, plain
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import client, operate
 from nbmlops.deployment.encoding import Output
+from nbmlops.deployment.errors import ServedError, served_errors, with_traceback
 from nbmlops.deployment.plan import main_arm
 from nbmlops.deployment.processes import manifest
 from nbmlops.deployment.spec import ArmSpec, EndpointSpec, Resources, format_traffic
@@ -93,7 +95,8 @@ class Endpoint(Record, Shown):
         Raises
         ------
         ScoringError
-            The server refused the rows, with its message and what it expected, or the model raised.
+            The server refused the rows, with its message and what it expected, or the model raised: then `traceback`
+            says what, and so does the error's cause.
         EndpointError
             Nothing answers.
         """
@@ -103,7 +106,21 @@ class Endpoint(Record, Shown):
         live = self.live()
         if live.health == "down":
             raise EndpointError(f"endpoint {self.name!r} is down: {live.because}", hint="Restart it with .restart().")
-        return client.score(live.url, headers, data, names=self._columns(version), output=output)
+        with with_traceback(self._errors):
+            return client.score(live.url, headers, data, names=self._columns(version), output=output)
+
+    def errors(self, limit: int = 20) -> Results[ServedError]:
+        """Return the newest requests that it failed on, with their tracebacks; the newest first.
+
+        They are gone a week later, or with the endpoint.
+        """
+        return served_errors(self._errors, limit)
+
+    @property
+    def _errors(self) -> Path | None:
+        """Return the folder of its error store, None where it is on no disk of this machine."""
+        folder = getattr(self._target, "errors_folder", None)
+        return None if folder is None else Path(folder(self.name))
 
     def set_traffic(self, traffic: dict[str, float], *, reason: str | None = None) -> Endpoint:
         """Divide the traffic between loaded versions, in percent: ``{"1": 90, "2": 10}``."""

@@ -179,6 +179,10 @@ class LocalTarget:
         """Return the file, of mode 0600, that holds the token."""
         return self._existing(name).token
 
+    def errors_folder(self, name: str) -> Path:
+        """Return the folder of the requests that it failed on."""
+        return self._existing(name).path / "errors"
+
     def _folder(self, name: str) -> RunFolder:
         return RunFolder(self._workspace.run / check_name(name, "endpoint name"))
 

@@ -9,6 +9,7 @@ from nbmlops.conversion import Fidelity, agreement
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
 from nbmlops.deployment.client import outputs, score
+from nbmlops.deployment.errors import with_traceback
 from nbmlops.deployment.trials import HasPath, trial
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def replay(bundle: HasPath, reference: Reference) -> Replay:
     rows = len(sent.inputs)
     if not rows:
         raise InvalidInput("the saved sample has no row that can be sent", expected="at least one finite row")
-    with trial(bundle) as server:
+    with trial(bundle) as server, with_traceback(server.errors):
         labels_alone = sent.probabilities is not None and "both" not in outputs(server.url, server.headers)
         if labels_alone:
             sent = replace(sent, probabilities=None)

@@ -37,12 +37,15 @@ class Trial:
         With the bearer token.
     supervisor : int
         The supervisor's pid.
+    errors : pathlib.Path
+        The folder of the requests that it failed on.
     """
 
     url: str
     headers: dict[str, str]
     supervisor: int
     control: Path
+    errors: Path
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -86,7 +89,13 @@ def trial(
         started = launch.launch(folder)
         try:
             headers = {"Authorization": f"Bearer {folder.token.read_text()}"}
-            yield Trial(started.state["url"], headers, started.state["pid"], Path(started.state["control"]))
+            yield Trial(
+                started.state["url"],
+                headers,
+                started.state["pid"],
+                Path(started.state["control"]),
+                folder.path / "errors",
+            )
         finally:
             launch.end(started.process)
     finally:

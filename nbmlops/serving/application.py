@@ -13,9 +13,10 @@ from . import __version__
 from .access import Access
 from .configuration import Limits, ServingConfig
 from .docs import page
-from .errors import ModelFailed, RequestError
+from .errors import RequestError
 from .exchange import JSON, Answer, Head, Reply
-from .faults import FaultLog
+from .failures import text_of
+from .faults import ErrorStore, FaultLog, fault_of
 from .metrics import CONTENT_TYPE, ServerMetrics
 from .openapi import describe
 from .router import Router
@@ -55,6 +56,8 @@ class Application:
     limits : Limits
     in_flight : int
         Scoring requests not yet answered.
+    errors : ErrorStore
+        Requests that failed, for the notebook.
     """
 
     def __init__(self) -> None:
@@ -65,6 +68,7 @@ class Application:
         self.config: ServingConfig | None = None
         self.scoring = Scoring(self)
         self._access = Access(ServingConfig(endpoint="", arms=[], token=None))
+        self.errors = ErrorStore()
         self._faults = FaultLog(None)
         self._routes = self._fixed_routes()
 
@@ -73,6 +77,7 @@ class Application:
         self.config, self.router = config, router
         self.limits = config.limits
         self._access = Access(config)
+        self.errors.open(config.errors, config.capture.redact if config.capture else ())
         self._faults.open(config.error_log)
         self.metrics.endpoint = config.endpoint
         self.metrics.arms = router.arms
@@ -134,13 +139,15 @@ class Application:
         self.in_flight -= 1
         exchange.reply(exchange.answer)
 
-    def note_fault(self, exchange: Exchange, error: Exception) -> None:
+    def note_fault(self, exchange: Exchange, error: Exception, code: str) -> None:
         """Keep why an exchange failed where only this machine's user finds it."""
-        arm = exchange.arm.config.name
-        if isinstance(error, ModelFailed):
-            self._faults.write(exchange.prediction, arm, error.traceback)
-        else:
-            self._faults.write_exception(exchange.prediction, arm, error)
+        fault = fault_of(exchange, error, code)
+        if self.config is not None and self.config.errors is not None:
+            self.errors.add(fault)
+        elif fault.failure is not None:
+            # What an exception says may quote the caller's data, which is not for a log that anyone may collect.
+            told = self.config is not None and self.config.error_log is not None
+            self._faults.write(fault.prediction, fault.arm, text_of(fault.failure, messages=told))
 
     def _fixed_routes(self) -> dict[str, Route]:
         pages: dict[str, Page] = {

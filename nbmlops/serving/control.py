@@ -99,6 +99,7 @@ class Control:
         """Release all arms."""
         arms = self._application.router.arms.values() if self._application.router else []
         self._application.metrics.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._application.errors.flush)
         await asyncio.gather(*(arm.close() for arm in arms), *self._retiring)
 
 

@@ -16,9 +16,15 @@ import threading
 import traceback
 from collections.abc import Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
-from .faultfile import Fault, FaultFile, Keeping
+from .errors import ModelFailed
+from .failures import Failure, Raised, failure_of
+from .faultfile import KEPT_HEADERS, Fault, FaultFile, Keeping
 from .redaction import Opaque, redacted
+
+if TYPE_CHECKING:
+    from .scoring import Exchange
 
 MAX_BYTES = 2**20
 PLACES = 1000  # distinct places of failure whose rates are told apart
@@ -132,6 +138,32 @@ class ErrorStore:
             fault.missing.append(f"the body ({len(fault.body):,} bytes)")
             fault.body = None
         return fault
+
+
+def fault_of(exchange: Exchange, error: Exception, code: str) -> Fault:
+    """Return what is kept of an exchange that failed."""
+    if isinstance(error, ModelFailed):
+        failure = error.failure or Failure([Raised("ModelFailed", error.traceback)])
+    else:
+        failure = failure_of(error)
+    arm, headers = exchange.arm, exchange.head.headers
+    columns = arm.bundle.signature.columns
+    return Fault(
+        prediction=exchange.prediction,
+        arm=arm.config.name,
+        model=arm.config.model,
+        version=arm.config.version,
+        bundle=arm.bundle.digest,
+        wire=exchange.wire.name,
+        path=exchange.head.path,
+        headers={name.decode(): headers[name].decode("latin-1") for name in KEPT_HEADERS if name in headers},
+        body=bytes(exchange.body),
+        answer=exchange.answer.body,
+        status=exchange.answer.status,
+        code=code,
+        failure=failure,
+        columns=None if columns is None else [column.name for column in columns],
+    )
 
 
 class Rates:

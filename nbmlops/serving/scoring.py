@@ -19,6 +19,7 @@ from .wires import Wire
 if TYPE_CHECKING:
     from .application import Application
 
+SERVER_FAULT = 500
 Handler = Callable[[Head, bytes, Reply], None]
 
 
@@ -95,8 +96,8 @@ class Exchange:
         """Set the answer for an error and return its code."""
         refusal = _refusal(error, self.prediction)
         self.answer = self.wire.refuse(refusal)
-        if not isinstance(error, RequestError):
-            self.application.note_fault(self, error)
+        if refusal.status >= SERVER_FAULT:
+            self.application.note_fault(self, error, refusal.code)
         return refusal.code
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,22 +54,37 @@ def test_what_the_server_refuses_is_said_with_its_field(
         one.predict(ROWS, version=7)
 
 
-def test_a_model_that_raises_is_a_500_with_its_traceback_in_the_log_alone(
+def test_what_a_model_raises_comes_back_with_its_traceback_and_no_log_has_it(
     target: LocalTarget, workspace: Workspace, journal: Journal
 ) -> None:
     class Raises:
         def predict(self, rows):
-            raise RuntimeError("the feature store is closed")
+            raise RuntimeError(f"the feature store is closed to {rows.iloc[0].to_dict()}")
 
     deploy(target, pickled(workspace, "1", Raises()))
     one = endpoint(workspace, journal, "flights")
     with pytest.raises(ScoringError) as caught:
         one.predict(ROWS)
-    assert caught.value.status == 500
-    assert "feature store" not in str(caught.value)
-    wait_for(lambda: "the feature store is closed" in one.logs(), "the traceback")
-    with pytest.raises(ScoringError, match="in the endpoint's logs"):
-        one.predict(ROWS)
+    error = caught.value
+    assert error.status == 500
+    assert "feature store" not in str(error)
+    assert "RuntimeError: the feature store is closed to {'x': 1.0}" in error.traceback
+    assert 'raise RuntimeError(f"the feature store' in error.traceback
+    assert "nbmlops/serving" not in error.traceback
+    assert error.traceback in "".join(traceback.format_exception(error))
+
+    [listed] = one.errors()
+    assert (listed.prediction, listed.version, listed.code) == (error.prediction_id, "1", "model_error")
+    assert listed.exception == "RuntimeError"
+    assert listed.line.startswith("test_endpoint.py:")
+    assert "predict" in listed.line
+    assert "nbmlops/serving" in listed.full_traceback
+    assert json.loads(listed.request)["dataframe_split"]["columns"] == list(ROWS)
+    assert json.loads(listed.answer)["error"]["code"] == "model_error"
+    for shown in (repr(one.errors()), one.errors()._repr_html_(), str(one.errors().to_dict()), one.logs()):
+        assert "RuntimeError" in shown
+        assert "'x': 1.0" not in shown
+    assert f"{error.prediction_id} arm=1 RuntimeError" in one.logs()
 
 
 def test_one_that_is_down_says_so_and_comes_back(target: LocalTarget, workspace: Workspace, journal: Journal) -> None:

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from nbmlops.serving.faultfile import FaultFile
+
 from . import bundles
 
 ROW = {"columns": ["distance", "hour", "carrier"], "data": [[500.0, 7, "AA"]]}
@@ -155,6 +157,47 @@ def test_a_model_that_raises_gives_no_traceback_away(served, tmp_path):
     assert prediction in text
     assert "the model's secret reason" in text
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_request_that_failed_is_kept_with_what_was_raised_and_answered(served, tmp_path, capfd):
+    path = bundles.sklearn_bundle(tmp_path / "b", bundles.Raises(), serialization="cloudpickle")
+    served.configure(("1", path, 1), errors=str(tmp_path / "errors"))
+    answer = served.post({"dataframe_split": ROW}, authorization="Bearer secret")
+    assert served.application.errors.flush()
+    [kept] = FaultFile(tmp_path / "errors").newest(10)
+    assert (kept.prediction, kept.answer) == (answer.headers["x-prediction-id"], answer.body)
+    assert (kept.arm, kept.model, kept.status, kept.code) == ("1", "flights", 500, "model_error")
+    assert kept.bundle == json.loads(served.get("/version").body)["arms"][0]["bundle"]
+    assert json.loads(kept.body) == {"dataframe_split": ROW}
+    assert kept.headers == {"content-type": "application/json"}
+    assert kept.failure.kind == "RuntimeError"
+    assert kept.failure.frames[-1].function == "Raises.predict"
+    assert capfd.readouterr().err == f"{kept.prediction} arm=1 RuntimeError\n"
+
+
+def test_a_model_that_takes_too_long_is_kept_too(served, tmp_path):
+    path = bundles.sklearn_bundle(tmp_path / "b", bundles.Sleeps(0.5), serialization="cloudpickle")
+    served.configure(("1", path, 1), errors=str(tmp_path / "errors"), limits={"timeout_s": 0.01})
+    assert served.post({"dataframe_split": ROW}).status == 504
+    assert served.application.errors.flush()
+    [kept] = FaultFile(tmp_path / "errors").newest(10)
+    assert (kept.status, kept.code) == (504, "timeout")
+
+
+def test_what_the_caller_did_wrong_is_no_error_of_the_endpoint(served, made, tmp_path):
+    served.configure(("1", made("onnx"), 1), errors=str(tmp_path / "errors"))
+    assert served.post({"dataframe_split": {"columns": ["hour"], "data": [[1]]}}).status == 422
+    assert served.application.errors.flush()
+    assert FaultFile(tmp_path / "errors").newest(10) == []
+
+
+def test_a_log_that_anyone_may_collect_holds_no_data(capsys, served, tmp_path):
+    path = bundles.sklearn_bundle(tmp_path / "b", bundles.Raises(), serialization="cloudpickle")
+    served.configure(("1", path, 1))
+    served.post({"dataframe_split": ROW})
+    said = capsys.readouterr().err
+    assert "in Raises.predict" in said
+    assert "RuntimeError: " not in said
 
 
 def test_an_error_of_the_server_itself_is_answered_and_logged(flights, monkeypatch, capsys):
