@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from .agreement import KEPT, LARGEST, Disagreement, compare, disagreements
+from .agreement import KEPT, Disagreement, compare
 from .observations import add_counts, by_number, latency_bucket, percentile
 from .outputs import Outputs
 from .sequential import mean_interval, needed_to_decide, proportion_interval
@@ -18,6 +17,7 @@ WHOLE = 1_000_000
 """The share of a request's rows that agree is counted in millionths, so that counts stay whole numbers."""
 
 _ENOUGH_FOR_A_LIMIT = 30
+_MEASURABLE = 1e100
 
 
 class Comparison:
@@ -96,29 +96,30 @@ class Comparison:
         if failed or shadow is None:
             self.errors += 1
             return
-        pair = compare(champion, shadow)
-        rows = len(pair.equal)
-        if not rows:
+        pair = compare(prediction, champion, shadow)
+        if not pair.rows:
             return
         self.pairs += 1
-        self.rows += rows
-        agreeing = int(np.count_nonzero(pair.agreeing))
-        self.equal += WHOLE * int(np.count_nonzero(pair.equal)) // rows
-        self.agreeing += WHOLE * agreeing // rows
-        add_counts(self.latencies_champion, {latency_bucket(seconds_champion): 1})
-        add_counts(self.latencies_shadow, {latency_bucket(seconds_shadow): 1})
-        if pair.differences is not None:
-            self._measure(pair.differences)
-        if agreeing < rows:
-            self._keep(disagreements(prediction, pair))
+        self.rows += pair.rows
+        self.equal += WHOLE * pair.equal // pair.rows
+        self.agreeing += WHOLE * pair.agreeing // pair.rows
+        for latencies, seconds in (
+            (self.latencies_champion, seconds_champion),
+            (self.latencies_shadow, seconds_shadow),
+        ):
+            bucket = latency_bucket(seconds)
+            latencies[bucket] = latencies.get(bucket, 0) + 1
+        if pair.difference is not None and pair.absolute is not None:
+            self._measure(pair.difference, pair.absolute)
+        if pair.largest:
+            self._keep(pair.largest)
 
     def drop(self) -> None:
         """Count one copy that never reached the shadow."""
         self.dropped += 1
 
-    def _measure(self, differences: Any) -> None:
-        mean, absolute = float(differences.mean()), float(np.abs(differences).mean())
-        if not absolute < LARGEST**0.25:
+    def _measure(self, mean: float, absolute: float) -> None:
+        if not absolute <= _MEASURABLE:
             return
         self.measured += 1
         self.total += mean

@@ -18,8 +18,8 @@ TAIL = 0.05
 
 CAUGHT_WITHIN = {
     (0.01, 0.03, 0.1): 16_000,
-    (0.01, 0.03, 0.5): 6_000,
-    (0.0, 0.02, 0.1): 4_500,
+    (0.01, 0.03, 0.5): 6_500,
+    (0.0, 0.02, 0.1): 5_000,
     (0.0, 0.02, 0.5): 2_000,
 }
 """Requests to both arms within which a worse error rate is caught with power 0.9 under the default rules:
@@ -143,8 +143,12 @@ def _verdict(of: tuple[str, str], finding: _Finding, *, threshold: float, rules:
         seen = f"{n_candidate:,} requests against {n_champion:,}"
         because = f"too few to judge: {seen}; {rules.minimum_requests:,} of each are needed"
     else:
-        because = f"{finding.says}: e-value {e_value:,.3g}, {threshold:,.3g} are needed"
+        because = f"{finding.says}: e-value {_shown(e_value)}, {_shown(threshold)} are needed"
     return Verdict(*of, tripped, because, e_value, threshold, *finding.n)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if 10 <= value < 1e6 else f"{value:.2g}"
 
 
 def _errors(champion: Observations, candidate: Observations, rules: Rules) -> _Finding:
