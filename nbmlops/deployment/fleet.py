@@ -16,6 +16,7 @@ import psutil
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.deployment import processes
 from nbmlops.deployment.child import GRACE, Child, ChildFailed
+from nbmlops.deployment.handover import Access, Places, configuration
 from nbmlops.deployment.health import Health, Notice
 from nbmlops.deployment.processes import Post
 from nbmlops.deployment.spec import EndpointSpec
@@ -36,7 +37,8 @@ class Ground:
         Path prefix of the workers' sockets.
     listener : int
         Descriptor of the listening socket.
-    token : str
+    places : Places
+        Where scorers leave things.
     log : logging.Logger
     start_timeout : float, seconds
     """
@@ -44,7 +46,7 @@ class Ground:
     folder: Path
     sockets: str
     listener: int
-    token: str
+    places: Places
     log: logging.Logger
     start_timeout: float
 
@@ -77,10 +79,13 @@ class Fleet:
     ground : Ground
     tell : callable
         Takes each `Notice` that belongs into the journal.
+    access : Access
+        The tokens that the scorers take.
     """
 
-    def __init__(self, ground: Ground, tell: Callable[[Notice], None]) -> None:
+    def __init__(self, ground: Ground, tell: Callable[[Notice], None], access: Access) -> None:
         self.spec: EndpointSpec | None = None
+        self.access = access
         self.health = Health()
         self.members: Members = {}
         self._ground = ground
@@ -122,6 +127,26 @@ class Fleet:
         _spawn(self._let_go(gone), self._leaving)
         return spec
 
+    async def give(self, access: Access) -> None:
+        """Let the scorers take other tokens from here on.
+
+        Raises
+        ------
+        ChildFailed
+            When a scorer refuses; all of them take the tokens of before then.
+        """
+        async with self._change:
+            before, self.access = self.access, access
+            try:
+                if self.spec is not None:
+                    await self._swap(self.spec, {})
+            except BaseException:
+                self.access = before
+                if self.spec is not None:
+                    with suppress(ChildFailed):
+                        await self._swap(self.spec, {})
+                raise
+
     async def replace(self, post: Post, because: str) -> None:
         """Put a new process in the place of one that serves, and let that one finish."""
         async with self._change:
@@ -152,21 +177,26 @@ class Fleet:
 
     async def stats(self) -> dict[Post, dict[str, Any]]:
         """Return each serving scorer's own figures; a scorer that stays silent is ended, and so brought back."""
-        found: dict[Post, dict[str, Any]] = {}
         patience = GRACE + (self.spec.limits.timeout_s if self.spec else 0.0)
-        for post, member in list(self.members.items()):
-            if post.is_scorer and member.child.running:
-                with suppress(ChildFailed):
-                    found[post] = (await member.child.ask({"op": "stats"}, patience))["stats"]
+        asked = {post: member for post, member in self.members.items() if post.is_scorer and member.child.running}
+        answers = await asyncio.gather(
+            *(member.child.ask({"op": "stats"}, patience) for member in asked.values()), return_exceptions=True
+        )
+        found: dict[Post, dict[str, Any]] = {}
+        for post, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, dict):
+                found[post] = answer["stats"] | {"pid": asked[post].child.pid}
+            elif not isinstance(answer, ChildFailed):
+                raise answer
         return found
 
     def serving(self) -> bool:
         """Whether some scorer runs and every arm with traffic has what it needs."""
         if self.spec is None:
             return False
-        weighted = [arm for arm in self.spec.arms if arm.weight > 0 and processes.needs_worker(arm)]
+        weighted = [arm for arm in self.spec.arms if arm.weight > 0]
         slots = [post.slot for post in self.members if post.is_scorer and self._runs(post)]
-        return any(all(self._runs(Post(slot, arm.version, arm.digest)) for arm in weighted) for slot in slots)
+        return any(all(map(self._runs, processes.all_workers(weighted, slot))) for slot in slots)
 
     async def stop(self) -> None:
         """Let requests in flight finish, then end every process."""
@@ -181,7 +211,11 @@ class Fleet:
     def _without_failed(self, spec: EndpointSpec) -> EndpointSpec:
         """Leave out arms without traffic whose worker is down: going back must not wait for what one goes back from."""
         down = {(post.version, post.digest) for post in self.members if not post.is_scorer and not self._runs(post)}
-        kept = [arm for arm in spec.arms if arm.weight > 0 or (arm.version, arm.digest) not in down]
+        kept = [
+            arm
+            for arm in spec.arms
+            if arm.weight > 0 or not down & {(name, model.digest) for name, model in arm.models.items()}
+        ]
         return replace(spec, arms=tuple(kept))
 
     def _runs(self, post: Post) -> bool:
@@ -206,11 +240,10 @@ class Fleet:
             if post.is_scorer:
                 command = processes.scorer_command(post, ground.folder, ground.listener)
             else:
-                arm = spec.arm(post.version)
-                assert arm is not None
                 self._counter += 1
                 socket = Path(f"{ground.sockets}-{self._counter}.s")
-                command = processes.worker_command(post, arm, folder=ground.folder, socket=socket)
+                model = processes.model_at(post, spec)
+                command = processes.worker_command(post, model, folder=ground.folder, socket=socket)
             child = await Child.start(command, ground.log, ground.start_timeout)
         except (NbmlopsError, OSError) as error:  # no such bundle, no process or descriptor left
             raise ChildFailed(f"{post.name}: {error}") from error
@@ -232,28 +265,8 @@ class Fleet:
             raise
 
     async def _configure(self, post: Post, spec: EndpointSpec, members: Members) -> None:
-        arms = []
-        for arm in spec.arms:
-            worker = members.get(Post(post.slot, arm.version, arm.digest))
-            socket = None if worker is None else str(worker.socket)
-            arms.append(
-                {
-                    "name": arm.version,
-                    "model": arm.model,
-                    "version": arm.version,
-                    "bundle": str(arm.bundle),
-                    "weight": arm.weight,
-                    "socket": socket,
-                }
-            )
-        config = {
-            "format": 1,
-            "endpoint": spec.endpoint,
-            "token": self._ground.token if spec.auth else None,
-            "arms": arms,
-            "limits": spec.limits.to_dict(),
-            "errors": str(self._ground.folder / "errors"),
-        }
+        sockets = {other: str(member.socket) for other, member in members.items() if member.socket is not None}
+        config = configuration(spec, post.slot, sockets=sockets, access=self.access, places=self._ground.places)
         await members[post].child.ask({"op": "configure", "config": config}, self._ground.start_timeout)
 
     async def _fill(self, post: Post, spec: EndpointSpec) -> None:

@@ -37,6 +37,21 @@ class RunFolder:
         return self.path / "token"
 
     @property
+    def earlier_tokens(self) -> Path:
+        """Tokens from before a rotation, mode 0600."""
+        return self.path / "earlier_tokens.json"
+
+    @property
+    def errors(self) -> Path:
+        """Requests that failed, with their tracebacks."""
+        return self.path / "errors"
+
+    @property
+    def counts(self) -> Path:
+        """Counts that the scorers share."""
+        return self.path / "counts"
+
+    @property
     def log(self) -> Path:
         """What scorers, workers and the supervisor say; rotated."""
         return self.path / "endpoint.log"

@@ -7,21 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nbmlops.core.display import Card, Html, Results, Shown, code, link
+from nbmlops.core.display import Card, Html, Results, Shown, code, link, local_time
 from nbmlops.core.errors import EndpointError, InvalidInput, NotFound
 from nbmlops.core.records import Record, health_badge, plain
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import client, operate
+from nbmlops.deployment.arms import ArmSpec
+from nbmlops.deployment.comparing import Comparisons, compared
 from nbmlops.deployment.encoding import Output
 from nbmlops.deployment.errors import ServedError, served_errors, with_traceback
 from nbmlops.deployment.plan import main_arm
 from nbmlops.deployment.processes import manifest
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec, Resources, format_traffic
+from nbmlops.deployment.progressive import parse_duration
+from nbmlops.deployment.spec import EndpointSpec, Resources
+from nbmlops.deployment.splits import TrafficChange, split_bar
+from nbmlops.deployment.standing import rollout_fields, split_line
 from nbmlops.deployment.target import EndpointStatus, Target, target_of
 from nbmlops.journal import Journal
 
 VERSION_HEADER = "x-nbmlops-version"
 MIB = 1024 * 1024
+HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,12 @@ class Endpoint(Record, Shown):
     def traffic(self) -> dict[str, float]:
         """Version -> percent, of the versions that get any."""
         return self.live().traffic
+
+    @property
+    def rollout(self) -> str:
+        """Its split in one line, with shadows and the steps of a progressive rollout."""
+        spec = self._target.spec(self.name)  # none where it was removed behind our back
+        return split_line(spec, self.live()) if spec else ""
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -122,15 +134,39 @@ class Endpoint(Record, Shown):
         folder = getattr(self._target, "errors_folder", None)
         return None if folder is None else Path(folder(self.name))
 
-    def set_traffic(self, traffic: dict[str, float], *, reason: str | None = None) -> Endpoint:
-        """Divide the traffic between loaded versions, in percent: ``{"1": 90, "2": 10}``."""
-        operate.set_traffic(self.workspace, self.journal, self.name, traffic=traffic, reason=reason)
-        return self
+    def set_traffic(
+        self,
+        traffic: Mapping[Any, float] | None = None,
+        *,
+        shadows: Mapping[Any, float] | None = None,
+        reason: str | None = None,
+    ) -> TrafficChange:
+        """Divide the traffic between loaded versions, in percent: ``{"1": 90, "2": 10}``; set shadows likewise."""
+        return operate.set_traffic(
+            self.workspace, self.journal, self.name, traffic=traffic, shadows=shadows, reason=reason
+        )
 
     def rollback(self, *, reason: str | None = None) -> Endpoint:
         """Go back to the traffic before the last change."""
         operate.rollback(self.workspace, self.journal, self.name, reason=reason)
         return self
+
+    def rotate_token(self, *, grace: float | str = HOUR, reason: str | None = None) -> Endpoint:
+        """Give it a new bearer token; whoever has the one before may use it for `grace` more.
+
+        Parameters
+        ----------
+        grace : float or str, seconds
+            Such as 3600, or ``"1h"``; after it the earlier token is refused.
+        reason : str, optional
+        """
+        grace_s = parse_duration(grace)
+        operate.rotate_token(self.workspace, self.journal, self.name, grace_s=grace_s, reason=reason)
+        return self
+
+    def compare(self) -> Comparisons:
+        """Return how the answers of its shadows compare with those that callers got, pair by pair."""
+        return compared(self.name, self.live().comparisons)
 
     def restart(self) -> Endpoint:
         """Bring it back as it was, at the same address."""
@@ -180,7 +216,8 @@ class Endpoint(Record, Shown):
             "why": live.because,
             "model": _model(live),
             "traffic": split_bar(live.traffic),
-            "kept warm": ", ".join(arm.version for arm in live.arms if arm.weight == 0),
+            **rollout_fields(self._spec(), live),
+            "kept warm": ", ".join(arm.version for arm in live.arms if arm.is_idle),
             "runtime": "\n".join(f"v{arm.version}: {arm.runtime}; {arm.why}" for arm in live.arms),
             "checked": "\n".join(_checked(arm.version, self._replay(arm.version)) for arm in live.arms if arm.weight),
             "size": _size(self._spec().resources),
@@ -188,8 +225,14 @@ class Endpoint(Record, Shown):
             "url": Html(link(f"{live.url}/ping", live.url).html, live.url),
             "memory": f"{live.rss / MIB:.0f} MiB in {len(live.pids) + 1} processes" if live.pids else "",
             "requests": f"{live.requests:,}" if live.pids else "",
+            "last alarm": self._last_alarm(),
         }
-        return Card(title=f"Endpoint {self.name}", fields=fields, note=self._curl(live))
+        tables = compared(self.name, live.comparisons).tables
+        return Card(title=f"Endpoint {self.name}", fields=fields, tables=tables, note=self._curl(live))
+
+    def _last_alarm(self) -> str:
+        events = self.journal.events("endpoint.guardrail_tripped", f"endpoint/{self.name}", limit=1)
+        return f"{local_time(events[-1].time)}: {events[-1].data.get('because', '')}" if events else ""
 
     def _replay(self, version: str) -> Mapping[str, Any]:
         """Return what the journal kept of the replay before this version was last deployed here."""
@@ -231,14 +274,3 @@ def _size(resources: Resources) -> str:
     scorers = f"{resources.workers} scorer" + ("s" if resources.workers > 1 else "")
     soft = "" if resources.cpu is None and resources.memory_mib is None else " (soft: affinity and a watchdog)"
     return f"{cores}, {memory}, {scorers}{soft}"
-
-
-def split_bar(traffic: dict[str, float]) -> Html:
-    """Return the traffic as a bar of shares with their numbers, and as ``1=90 2=10``."""
-    shades = ("#3b8bd0", "#c77d0a", "#2a9d5c", "#8a8a8a")
-    parts = "".join(
-        f'<span style="display:inline-block;box-sizing:border-box;width:{share:g}%;background:{shades[place % 4]};'
-        f'color:#fff;padding:0 .3em;overflow:hidden;white-space:nowrap">{version}: {share:g} %</span>'
-        for place, (version, share) in enumerate(traffic.items())
-    )
-    return Html(f'<div style="width:16em;display:flex">{parts}</div>', format_traffic(traffic))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Level = Literal["healthy", "degraded", "down"]
 
@@ -15,10 +16,11 @@ STABLE = 30.0  # seconds that a process must live before its failures are forgot
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to write into the journal: the event's type and why."""
+    """Something to write into the journal: the event's type, why, and what else is known; no user's data."""
 
     type: str
     because: str
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -23,6 +23,10 @@ PAUSE = 0.02  # seconds between looks
 STEPS = 3  # start workers, start scorers, load the arms: each may take the time-out
 
 
+class ChangedMeanwhile(EndpointError):
+    """The endpoint is no longer at the revision that the order was made for."""
+
+
 @dataclass(frozen=True)
 class Launched:
     """A supervisor that said that its endpoint answers.
@@ -117,6 +121,8 @@ def ask(control: Path, message: dict[str, Any], timeout: float) -> dict[str, Any
             f"the endpoint's supervisor does not answer ({error})",
             hint="Look at its health again in a moment; restart it if it stays down.",
         ) from error
+    if answer.get("code") == "changed":
+        raise ChangedMeanwhile(str(answer.get("error")))
     if not answer.get("ok"):
         raise refused(answer)
     assert isinstance(answer, dict)

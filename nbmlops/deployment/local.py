@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,8 +21,10 @@ from nbmlops.deployment.affinity import check_cores
 from nbmlops.deployment.folder import RunFolder, write_json
 from nbmlops.deployment.plan import DeploymentPlan, make_plan, plan_digest
 from nbmlops.deployment.processes import manifest
-from nbmlops.deployment.spec import EndpointSpec, decode, encode
+from nbmlops.deployment.spec import EndpointSpec
+from nbmlops.deployment.storing import Stored, decode, encode, from_file, to_file
 from nbmlops.deployment.target import EndpointStatus, unknown
+from nbmlops.deployment.tokens import Tokens
 from nbmlops.journal import Journal
 from nbmlops.packaging import verify
 
@@ -48,9 +51,8 @@ class LocalTarget:
 
     def spec(self, name: str) -> EndpointSpec | None:
         """Return the endpoint as it was last applied, None where there is none."""
-        folder = self._folder(name)
-        stored = folder.read(folder.spec)
-        return decode(stored, self._workspace.home) if stored else None
+        stored = self._stored(self._folder(name))
+        return stored.spec if stored else None
 
     def plan(self, spec: EndpointSpec) -> DeploymentPlan:
         """Return what applying `spec` would change; changes nothing.
@@ -84,20 +86,18 @@ class LocalTarget:
         """
         spec, folder = plan.spec, self._folder(plan.spec.endpoint)
         with self._exclusive(folder):
-            current = self.spec(spec.endpoint)
+            stored = self._stored(folder)
+            current = stored.spec if stored else None
             if plan_digest(self.name, current, spec) != plan.digest:
-                raise Refused(
-                    f"endpoint {spec.endpoint!r} was changed after this was planned",
-                    hint="Look at it with %endpoints, then deploy again: a new plan is made.",
-                )
-            known = {arm.digest for arm in current.arms} if current and folder.alive() else set()
-            for arm in spec.arms:
-                if arm.digest not in known:
-                    verify(arm.bundle)
-            if folder.alive():
-                self._reconfigure(folder, spec)
+                raise _changed(spec.endpoint)
+            known = _bundles(current) if current and folder.alive() else {}
+            for digest, bundle in _bundles(spec).items():
+                if digest not in known:
+                    verify(bundle)
+            if stored and folder.alive():
+                self._reconfigure(folder, spec, stored.revision)
             else:
-                self._start(folder, spec)
+                self._start(folder, spec, stored)
         return self.status(spec.endpoint)
 
     def status(self, name: str) -> EndpointStatus:
@@ -124,6 +124,11 @@ class LocalTarget:
             rss=now["rss"],
             uptime_s=now["uptime_s"],
             requests=now["requests"],
+            revision=now["revision"],
+            since=now["since"],
+            rollout=now["rollout"],
+            capture=now["capture"],
+            comparisons=tuple(now["comparisons"]),
         )
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
@@ -181,7 +186,19 @@ class LocalTarget:
 
     def errors_folder(self, name: str) -> Path:
         """Return the folder of the requests that it failed on."""
-        return self._existing(name).path / "errors"
+        return self._existing(name).errors
+
+    def rotate_token(self, name: str, grace_s: float) -> None:
+        """Put a new token into the token file; the one before it is taken for `grace_s` seconds more."""
+        folder = self._existing(name)
+        with self._exclusive(folder):
+            if folder.alive():
+                state = folder.read(folder.state)
+                launch.ask(
+                    Path(state.get("control", "")), {"op": "rotate", "grace_s": grace_s}, settings().start_timeout
+                )
+            else:
+                Tokens.read(folder).rotated(grace_s, time.time()).write(folder)
 
     def _folder(self, name: str) -> RunFolder:
         return RunFolder(self._workspace.run / check_name(name, "endpoint name"))
@@ -206,7 +223,11 @@ class LocalTarget:
                 hint="Wait for it, or end it, then run this again.",
             ) from error
 
-    def _reconfigure(self, folder: RunFolder, spec: EndpointSpec) -> None:
+    def _stored(self, folder: RunFolder) -> Stored | None:
+        data = folder.read(folder.spec)
+        return from_file(data, self._workspace.home) if data else None
+
+    def _reconfigure(self, folder: RunFolder, spec: EndpointSpec, revision: int) -> None:
         state = folder.read(folder.state)
         port = state.get("port")
         if spec.port is not None and spec.port != port:
@@ -214,14 +235,18 @@ class LocalTarget:
                 f"endpoint {spec.endpoint!r} listens on port {port} and can't move to {spec.port} while it runs",
                 hint=f"Leave the port out, or take the endpoint down first: %undeploy {spec.endpoint}",
             )
-        message = {"op": "configure", "spec": encode(spec, self._workspace.home)}
-        launch.ask(Path(state.get("control", "")), message, settings().start_timeout * launch.STEPS)
+        message = {"op": "configure", "spec": encode(spec, self._workspace.home), "revision": revision}
+        try:
+            launch.ask(Path(state.get("control", "")), message, settings().start_timeout * launch.STEPS)
+        except launch.ChangedMeanwhile as error:  # by its supervisor, which takes no lock
+            raise _changed(spec.endpoint) from error
 
-    def _start(self, folder: RunFolder, spec: EndpointSpec) -> None:
+    def _start(self, folder: RunFolder, spec: EndpointSpec, stored: Stored | None) -> None:
         """Start a supervisor for `spec`; where that fails, everything is as it was."""
+        after = stored.followed_by(spec, time.time()) if stored else Stored(spec, 1, time.time())
         before = folder.read(folder.spec)
         folder.create()
-        write_json(folder.spec, encode(spec, self._workspace.home))
+        write_json(folder.spec, to_file(after, self._workspace.home))
         try:
             self._end(folder)  # what a killed supervisor may have left
             self._launch(folder)
@@ -251,6 +276,18 @@ class LocalTarget:
         if control := state.get("control"):
             for left in Path(control).parent.glob(f"{Path(control).stem}*"):
                 left.unlink(missing_ok=True)
+
+
+def _bundles(spec: EndpointSpec) -> dict[str, Path]:
+    """Return digest -> folder of everything that `spec` loads."""
+    return {model.digest: model.bundle for arm in spec.arms for model in arm.models.values()}
+
+
+def _changed(name: str) -> Refused:
+    return Refused(
+        f"endpoint {name!r} was changed after this was planned",
+        hint="Look at it with %endpoints, then run this again: a new plan is made.",
+    )
 
 
 def _process(pid: Any, started: Any) -> psutil.Process | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from nbmlops.core import digests
-from nbmlops.core.errors import NotFound, Refused
+from nbmlops.core.errors import InvalidInput, NotFound, Refused
 from nbmlops.core.records import Record
 from nbmlops.core.workspace import Workspace
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec, format_traffic
+from nbmlops.deployment.arms import ArmSpec, MemberSpec, for_journal
+from nbmlops.deployment.spec import EndpointSpec, format_traffic
+from nbmlops.deployment.splits import TrafficChange
 from nbmlops.deployment.target import EndpointStatus, Target, target_of, targets, unknown
 from nbmlops.journal import EndpointState, Journal
 from nbmlops.journal import endpoints as fold
@@ -40,14 +44,24 @@ class Stopped(Record):
 
 
 def set_traffic(
-    workspace: Workspace, journal: Journal, name: str, *, traffic: Mapping[Any, float], reason: str | None = None
-) -> EndpointStatus:
-    """Divide the traffic of an endpoint between its loaded versions; no request is dropped.
+    workspace: Workspace,
+    journal: Journal,
+    name: str,
+    *,
+    traffic: Mapping[Any, float] | None = None,
+    shadows: Mapping[Any, float] | None = None,
+    reason: str | None = None,
+) -> TrafficChange:
+    """Divide the traffic of an endpoint between its loaded versions, and set its shadows; no request is dropped.
+
+    A progressive rollout ends where the traffic is divided by hand.
 
     Parameters
     ----------
-    traffic : mapping of version to percent
-        Sums to 100; a version that is not named gets nothing and stays loaded.
+    traffic : mapping of version to percent, optional
+        Sums to 100; a version that is not named gets nothing and stays loaded. Without it the split stays.
+    shadows : mapping of version to percent, optional
+        Share of the requests that a version gets a copy of; one that is not named keeps its own.
 
     Raises
     ------
@@ -57,14 +71,28 @@ def set_traffic(
         The shares don't sum to 100, or name a version that is not loaded there.
     """
     target, spec = _found(workspace, journal, name)
-    shares = {str(version): float(share) for version, share in traffic.items()}
-    return _move(
-        journal, target, before=spec, wanted=spec.with_traffic(shares), verb="endpoint.traffic_moved", reason=reason
-    )
+    wanted = spec if traffic is None else spec.with_traffic(_named(traffic))
+    wanted = wanted.with_shadows(_named(shadows or {}))
+    status = _move(journal, target, before=spec, wanted=wanted, verb="endpoint.traffic_moved", reason=reason)
+    return _change(spec, wanted, status)
+
+
+def traffic_of(workspace: Workspace, journal: Journal, name: str) -> TrafficChange:
+    """Return how the traffic of an endpoint is divided, as a change from the same to the same.
+
+    Raises
+    ------
+    NotFound
+        There is no such endpoint.
+    """
+    target, spec = _found(workspace, journal, name)
+    return _change(spec, spec, target.status(name))
 
 
 def rollback(workspace: Workspace, journal: Journal, name: str, *, reason: str | None = None) -> EndpointStatus:
     """Take an endpoint back to its traffic before the last change; what it served until now stays loaded.
+
+    A progressive rollout ends, and is one change with all its steps. Shadows stay as they are.
 
     Raises
     ------
@@ -83,9 +111,35 @@ def rollback(workspace: Workspace, journal: Journal, name: str, *, reason: str |
         )
     shares = earlier[-1]
     back = [_arm(workspace, journal, spec, version=version) for version in shares]
-    warm = [arm for arm in spec.arms if arm.weight > 0 and arm.version not in shares]
-    wanted = spec.with_traffic(shares, [*back, *warm])
+    kept = [arm for arm in spec.arms if not arm.is_idle and arm.version not in shares]
+    wanted = spec.with_traffic(shares, [*back, *kept], back=True)
     return _move(journal, target, before=spec, wanted=wanted, verb="endpoint.rolled_back", reason=reason)
+
+
+def rotate_token(
+    workspace: Workspace, journal: Journal, name: str, *, grace_s: float, reason: str | None = None
+) -> None:
+    """Give an endpoint a new bearer token; the one before it is taken for `grace_s` seconds more.
+
+    Raises
+    ------
+    NotFound
+        There is no such endpoint.
+    Refused
+        It needs no token, or its target can't change it.
+    """
+    target, spec = _found(workspace, journal, name)
+    rotate = getattr(target, "rotate_token", None)
+    if not (math.isfinite(grace_s) and grace_s >= 0):
+        raise InvalidInput(f"the grace is {grace_s!r} s", expected="a time, as in 3600 or '1h'")
+    if not spec.auth:
+        raise Refused(f"endpoint {name!r} needs no token", hint=f"Deploy it again with one: %deploy {spec.model}")
+    if rotate is None:
+        raise Refused(f"the target {target.name!r} can't rotate tokens", hint="Deploy the endpoint anew.")
+    about = {"endpoint": name, "grace_s": grace_s}
+    with journal.operation("endpoint.token_rotated", f"endpoint/{name}", about, reason=reason) as operation:
+        rotate(name, grace_s)
+        operation.done(**about)
 
 
 def undeploy(workspace: Workspace, journal: Journal, name: str, *, reason: str | None = None) -> Stopped:
@@ -173,10 +227,31 @@ def _move(
 ) -> EndpointStatus:
     name = wanted.endpoint
     about: dict[str, Any] = {"endpoint": name, "traffic": wanted.traffic, "previous": before.traffic}
+    if {arm.version for arm in wanted.arms} != {arm.version for arm in before.arms}:
+        about["arms"] = [for_journal(arm) for arm in wanted.arms]
+    if before.shadows or wanted.shadows:
+        about |= {"shadows": wanted.shadows, "previous_shadows": before.shadows}
     with journal.operation(verb, f"endpoint/{name}", about, reason=reason) as operation:
         status = target.apply(target.plan(wanted))
-        operation.done(**about)
+        operation.done(**about, revision=status.revision)
     return status
+
+
+def _change(before: EndpointSpec, wanted: EndpointSpec, status: EndpointStatus) -> TrafficChange:
+    ended = before.progressive if wanted.progressive is None else None
+    return TrafficChange(
+        wanted.endpoint,
+        before=before.traffic,
+        traffic=status.traffic,
+        shadows_before=before.shadows,
+        shadows=status.shadows,
+        since=datetime.fromtimestamp(status.since, UTC) if status.since else None,
+        ended=f"the rollout of version {ended.candidate} over {ended}" if ended else "",
+    )
+
+
+def _named(shares: Mapping[Any, float]) -> dict[str, float]:
+    return {str(version): float(share) for version, share in shares.items()}
 
 
 def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, *, version: str) -> ArmSpec:
@@ -186,19 +261,33 @@ def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, *, version:
         return loaded
     events = journal.events("endpoint.deployed", f"endpoint/{spec.endpoint}")
     known = [arm for event in events for arm in event.data.get("arms", []) if str(arm["version"]) == version]
-    bundle = workspace.bundles / str(known[-1]["bundle"]).removeprefix(digests.PREFIX) if known else None
+    stored = known[-1] if known else {}
+    members = tuple(_member(workspace, spec, member) for member in stored.get("members", ()))
+    return dataclasses.replace(
+        spec.arms[0],
+        version=version,
+        bundle=members[0].bundle if members else _bundle(workspace, spec, stored, version=version),
+        digest=str(stored["bundle"]),
+        runtime=str(stored["runtime"]),
+        why=str(stored.get("why", "")),
+        weight=0.0,
+        shadow=0.0,
+        members=members,
+        combine=stored.get("combine", "mean"),
+    )
+
+
+def _member(workspace: Workspace, spec: EndpointSpec, stored: Mapping[str, Any]) -> MemberSpec:
+    model, version = str(stored["model"]), str(stored["version"])
+    bundle = _bundle(workspace, spec, stored, version=f"{model}/{version}")
+    return MemberSpec(version, model, bundle, str(stored["bundle"]), str(stored["runtime"]), float(stored["weight"]))
+
+
+def _bundle(workspace: Workspace, spec: EndpointSpec, stored: Mapping[str, Any], *, version: str) -> Path:
+    bundle = workspace.bundles / str(stored["bundle"]).removeprefix(digests.PREFIX) if stored else None
     if bundle is None or not bundle.is_dir():
         raise Refused(
             f"version {version} was served before, but its bundle is no longer in the workspace",
             hint=f"Deploy it again: %deploy {spec.model}/{version} --endpoint {spec.endpoint}",
         )
-    arm = known[-1]
-    return dataclasses.replace(
-        spec.arms[0],
-        version=version,
-        bundle=bundle,
-        digest=str(arm["bundle"]),
-        runtime=str(arm["runtime"]),
-        why=str(arm.get("why", "")),
-        weight=0.0,
-    )
+    return bundle

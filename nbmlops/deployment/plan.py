@@ -9,7 +9,8 @@ from typing import Any
 from nbmlops.core import digests
 from nbmlops.core.display import Card, Shown, short, table
 from nbmlops.core.records import Record
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec, format_traffic
+from nbmlops.deployment.arms import ArmSpec
+from nbmlops.deployment.spec import EndpointSpec, format_traffic
 
 Manifests = Mapping[str, Mapping[str, Any]]  # digest of a bundle -> its bundle.json
 UNSET = ""
@@ -83,7 +84,8 @@ def plan_digest(target: str, current: EndpointSpec | None, wanted: EndpointSpec)
 def _content(spec: EndpointSpec) -> dict[str, Any]:
     data = spec.to_dict()
     for arm in data["arms"]:
-        del arm["bundle"]
+        for holder in (arm, *arm["members"]):
+            del holder["bundle"]
     return data
 
 
@@ -111,7 +113,10 @@ def _facts(spec: EndpointSpec, manifests: Manifests) -> dict[str, str]:
     return {
         "model version": arm.reference,
         "traffic": format_traffic(spec.traffic),
-        "kept warm": ", ".join(one.version for one in spec.arms if one.weight == 0),
+        "shadow": format_traffic(spec.shadows),
+        "kept warm": ", ".join(one.version for one in spec.arms if one.is_idle),
+        "progressive": UNSET if spec.progressive is None else f"{spec.progressive.candidate}: {spec.progressive}",
+        "guardrails": "off" if spec.guardrails is None else str(spec.guardrails),
         "runtime": arm.runtime,
         "bundle": short(arm.digest),
         "environment": short(str(facts.get("environment_id") or "")),
@@ -121,6 +126,7 @@ def _facts(spec: EndpointSpec, manifests: Manifests) -> dict[str, str]:
         "limits": f"{limits.body_bytes / 2**20:g} MiB a request, {limits.timeout_s:g} s, queue of {limits.queue}",
         "idle time": f"{spec.idle_hours:g} h",
         "port": "a free one" if spec.port is None else str(spec.port),
+        "capture": "off" if spec.capture is None else str(spec.capture),
         "authentication": "bearer token" if spec.auth else "none",
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 from nbmlops.core import digests
 from nbmlops.core.errors import Corrupt
+from nbmlops.deployment.arms import ArmSpec, Model
 from nbmlops.deployment.child import Command
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec
+from nbmlops.deployment.spec import EndpointSpec
 from nbmlops.serving import source_files
 
 ISLAND = "nbmlops_serving"  # the serving island's name inside a bundle
@@ -22,7 +24,10 @@ UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # what a model prints is in the log when
 
 @dataclass(frozen=True, order=True)
 class Post:
-    """A place that one process fills: scorer number `slot`, or that scorer's worker for one arm."""
+    """A place that one process fills: scorer number `slot`, or that scorer's worker for one model.
+
+    `version` names the model as the arm's `models` do.
+    """
 
     slot: int
     version: str = ""
@@ -41,13 +46,28 @@ class Post:
 def posts(spec: EndpointSpec) -> tuple[Post, ...]:
     """Return the posts of `spec`, workers before the scorers that need them."""
     slots = range(spec.resources.workers)
-    workers = [Post(slot, arm.version, arm.digest) for arm in spec.arms if needs_worker(arm) for slot in slots]
+    workers = [post for slot in slots for post in all_workers(spec.arms, slot)]
     return (*workers, *(Post(slot) for slot in slots))
 
 
-def needs_worker(arm: ArmSpec) -> bool:
-    """Whether the arm runs in a process of its own: not ONNX, or packed with another serving island than ours."""
-    return arm.runtime != "onnx" or not same_island(arm.bundle)
+def worker_posts(arm: ArmSpec, slot: int) -> list[Post]:
+    """Return the posts of the workers that scorer number `slot` needs for `arm`."""
+    return [Post(slot, name, model.digest) for name, model in arm.models.items() if needs_worker(model)]
+
+
+def all_workers(arms: Iterable[ArmSpec], slot: int) -> list[Post]:
+    """Return the posts of all workers that scorer number `slot` needs."""
+    return [post for arm in arms for post in worker_posts(arm, slot)]
+
+
+def model_at(post: Post, spec: EndpointSpec) -> Model:
+    """Return the model that the worker at `post` serves."""
+    return next(arm.models[post.version] for arm in spec.arms if post.version in arm.models)
+
+
+def needs_worker(model: Model) -> bool:
+    """Whether a model runs in a process of its own: not ONNX, or packed with another serving island than ours."""
+    return model.runtime != "onnx" or not same_island(model.bundle)
 
 
 @lru_cache
@@ -92,13 +112,13 @@ def scorer_command(post: Post, folder: Path, listener: int) -> Command:
     return Command(post.name, argv, os.environ | UNBUFFERED, folder, (listener,))
 
 
-def worker_command(post: Post, arm: ArmSpec, *, folder: Path, socket: Path) -> Command:
-    """Return the command of a worker that serves `arm` on `socket`."""
+def worker_command(post: Post, model: Model, *, folder: Path, socket: Path) -> Command:
+    """Return the command of a worker that serves `model` on `socket`."""
     environment = os.environ | UNBUFFERED
     package = "nbmlops.serving"
-    if not same_island(arm.bundle):  # what it was packed with, it is served with
+    if not same_island(model.bundle):  # what it was packed with, it is served with
         package = ISLAND
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(arm.bundle), os.environ.get("PYTHONPATH"))))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(model.bundle), os.environ.get("PYTHONPATH"))))
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a bundle holds what its digest says and no more
-    argv = (sys.executable, "-m", f"{package}.worker", "--bundle", str(arm.bundle), "--socket", str(socket))
+    argv = (sys.executable, "-m", f"{package}.worker", "--bundle", str(model.bundle), "--socket", str(socket))
     return Command(post.name, argv, environment, folder)

@@ -52,6 +52,6 @@ class Recorder:
             return
         from nbmlops.journal import Journal  # 25 MB that a supervisor without news does without
 
-        data: dict[str, Any] = {"endpoint": self._endpoint, "because": notice.because}
+        data: dict[str, Any] = {"endpoint": self._endpoint, "because": notice.because, **notice.data}
         journal = Journal.open(self._workspace)
         journal.append(notice.type, f"endpoint/{self._endpoint}", data, actor=ACTOR)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import dataclasses
 import logging
 import os
 import signal
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,23 @@ import psutil
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace
-from nbmlops.deployment import spec as specs
+from nbmlops.deployment import storing
 from nbmlops.deployment.affinity import keep_on_cores
+from nbmlops.deployment.capturing import Capturing
 from nbmlops.deployment.child import ChildFailed
+from nbmlops.deployment.control import Changed, Control
 from nbmlops.deployment.fleet import Fleet, Ground, resident
 from nbmlops.deployment.folder import RunFolder, socket_key, write_json
+from nbmlops.deployment.handover import Places
 from nbmlops.deployment.health import Notice
 from nbmlops.deployment.record import Recorder
+from nbmlops.deployment.spec import EndpointSpec
+from nbmlops.deployment.storing import Stored
+from nbmlops.deployment.tokens import Keeping, Tokens
+from nbmlops.deployment.watching import PERIOD, Figures, Watch
 
 TICK = 2.0  # seconds between looks at memory, idleness and health
 HOUR = 3600.0
-CONTROL_LIMIT = 4 * 1024 * 1024  # bytes of one control message
 STATS_PATIENCE = 0.5  # seconds that a status waits for fresh figures
 
 
@@ -61,6 +66,12 @@ class Launch:
         base = self.workspace.sockets if self.workspace else self.folder.path
         return str(base / socket_key(self.folder.path))
 
+    @property
+    def places(self) -> Places:
+        """Where the scorers leave things."""
+        collected = (self.workspace.home if self.workspace else self.folder.path) / "collected"
+        return Places(self.folder.errors, self.folder.counts, collected / self.folder.path.name)
+
 
 class Supervisor:
     """One endpoint's life: `start`, then `serve` until somebody or something ends it."""
@@ -74,13 +85,26 @@ class Supervisor:
             folder=launch.folder.path,
             sockets=launch.sockets,
             listener=listener.fileno(),
-            token=launch.folder.token.read_text(),
+            places=launch.places,
             log=log,
             start_timeout=settings().start_timeout,
         )
-        self._fleet = Fleet(ground, self._recorder.tell)
-        self._control: asyncio.Server | None = None
-        self._control_path = Path(f"{launch.sockets}.c")
+        self._keeping = Keeping(Tokens.read(launch.folder), time.time(), time.monotonic())
+        self._fleet = Fleet(ground, self._recorder.tell, self._keeping.tokens.access)
+        self._watch = Watch(self._move, self._recorder.tell)
+        self._capturing = Capturing()
+        self._comparisons: dict[int, list[dict[str, Any]]] = {}  # of each scorer, gone ones too
+        self._changing = asyncio.Lock()
+        self._stored: Stored | None = None
+        self._is_stored = True  # on the disk, too
+        self._looked = 0.0
+        orders = {
+            "status": self._status,
+            "configure": self._configure,
+            "rotate": self._rotate,
+            "stop": self._stop,
+        }
+        self._control = Control(Path(f"{launch.sockets}.c"), orders)
         self._requests: dict[tuple[int, str], int] = {}  # by scorer's pid and arm: these go, the count stays
         self._started = time.time()
         self._last_request = time.monotonic()
@@ -90,13 +114,12 @@ class Supervisor:
     async def start(self) -> dict[str, Any]:
         """Start what the stored specification asks for; returns what the one who waits wants to know."""
         folder = self._launch.folder
-        wanted = specs.decode(folder.read(folder.spec), self._launch.home)
-        await self._bring_to(wanted)
-        self._control_path.unlink(missing_ok=True)
-        self._control = await asyncio.start_unix_server(self._answer, self._control_path, limit=CONTROL_LIMIT)
-        self._control_path.chmod(0o600)
+        stored = storing.from_file(folder.read(folder.spec), self._launch.home)
+        await self._bring_to(stored.spec)
+        self._follow(stored)
+        await self._control.open()
         folder.state.unlink(missing_ok=True)
-        self._remember(control=str(self._control_path))
+        self._remember(control=str(self._control.path))
         return folder.read(folder.state)
 
     async def serve(self) -> None:
@@ -119,9 +142,7 @@ class Supervisor:
             self._recorder.tell(self._end)
         self._listener.close()
         await self._fleet.stop()
-        if self._control is not None:
-            self._control.close()
-            self._control_path.unlink(missing_ok=True)
+        self._control.close()
         await self._recorder.close()
 
     def end(self, because: Notice | None) -> None:
@@ -129,7 +150,7 @@ class Supervisor:
         self._end = because
         self._ending.set()
 
-    async def _bring_to(self, wanted: specs.EndpointSpec) -> specs.EndpointSpec:
+    async def _bring_to(self, wanted: EndpointSpec) -> EndpointSpec:
         keep_on_cores(self._pids(), wanted.resources.cpu, wanted.endpoint)
         return await self._fleet.configure(wanted)
 
@@ -158,7 +179,9 @@ class Supervisor:
             write_json(folder.state, facts)
 
     def _tick(self) -> float:
-        return min(TICK, self._idle_seconds() / 4)
+        end = self._keeping.next_end()
+        until = TICK if end is None else max(0.0, end - time.monotonic())
+        return min(PERIOD if self._watch.is_active else TICK, self._idle_seconds() / 4, until)
 
     def _idle_seconds(self) -> float:
         return self._fleet.spec.idle_hours * HOUR if self._fleet.spec else HOUR
@@ -167,83 +190,160 @@ class Supervisor:
         """Look once at everything that changes by itself."""
         if not self._launch.folder.spec.exists():
             return self.end(None)  # the workspace was moved or removed: nobody could find us again
-        await self._count()
-        try:
-            self._remember()
-        except (NbmlopsError, OSError) as error:  # a full disk is no reason to stop serving
-            self._log.error("%s can't be written: %s", self._launch.folder.state, error)
+        await self._steer(await self._count())
+        if self._keeping.drop(time.monotonic()):
+            await self._drop_tokens()
+        if time.monotonic() - self._looked < min(TICK, self._idle_seconds() / 4):
+            return None
+        self._looked = time.monotonic()
+        self._save()
         for notice in self._fleet.health.passed(time.monotonic()):
             self._recorder.tell(notice)
         await self._fleet.watch_memory()
         idle = time.monotonic() - self._last_request
-        if idle > self._idle_seconds():
+        if idle > self._idle_seconds() and (self._fleet.spec is None or self._fleet.spec.progressive is None):
             self.end(Notice("endpoint.stopped", f"no request for {idle / HOUR:.3g} h"))
         return None
 
-    async def _count(self) -> None:
-        for post, figures in (await self._fleet.stats()).items():
+    async def _count(self) -> Figures:
+        """Ask the scorers for their figures, and add what only ever grows to that of those that are gone."""
+        found = await self._fleet.stats()
+        for figures in found.values():
+            pid = figures["pid"]
             self._last_request = max(self._last_request, time.monotonic() - figures["idle_s"])
-            member = self._fleet.members.get(post)
-            pid = member.child.pid if member else 0
             for arm, of_arm in figures["arms"].items():
                 self._requests[pid, arm] = of_arm["requests"]
+            self._comparisons[pid] = [
+                {"shadow": shadow, "counts": counts}
+                for of_arm in figures["arms"].values()
+                for shadow, counts in of_arm.get("comparisons", {}).items()
+            ]
+        for notice in self._capturing.take(found):
+            self._recorder.tell(notice)
+        return found
+
+    async def _steer(self, figures: Figures) -> None:
+        """Let the rollout go back or go on; what hinders it now is tried again at the next look."""
+        try:
+            await self._watch.look(figures)
+        except (Changed, ChildFailed, NbmlopsError, OSError, ValueError, TypeError, KeyError) as error:
+            self._log.error("the rollout can't be watched over: %s: %s", type(error).__name__, error)
+
+    async def _drop_tokens(self) -> None:
+        """Take tokens no longer whose grace is over."""
+        try:
+            async with self._changing:
+                await self._fleet.give(self._keeping.tokens.access)
+                self._keeping.tokens.write(self._launch.folder)
+        except (ChildFailed, OSError) as error:  # those that restart read what is kept now
+            self._log.error("an earlier token could not be dropped: %s", error)
+
+    async def _rotate(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Make a new token; the one before it is taken for ``grace_s`` seconds more."""
+        grace_s = float(message["grace_s"])
+        async with self._changing:
+            before = self._keeping.tokens
+            tokens = before.rotated(grace_s, time.time())
+            await self._fleet.give(tokens.access)  # first: whoever reads the new one may use it at once
+            try:
+                tokens.write(self._launch.folder)
+            except BaseException:
+                await self._fleet.give(before.access)
+                raise
+            self._keeping = Keeping(tokens, time.time(), time.monotonic())
+        return {}
 
     def _read_parent(self) -> None:
         if not os.read(0, 4096):
             asyncio.get_running_loop().remove_reader(0)
             self.end(None)
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one control message."""
-        with suppress(ConnectionError):
+    async def _configure(self, message: dict[str, Any]) -> dict[str, Any]:
+        await self._change_to(storing.decode(message["spec"], self._launch.home), message.get("revision"))
+        return await self._status(message)
+
+    async def _stop(self, message: dict[str, Any]) -> dict[str, Any]:
+        self.end(None)
+        return {}
+
+    async def _change_to(self, wanted: EndpointSpec, revision: int | None) -> Stored:
+        """Bring the endpoint to `wanted` and store that; where either fails, it and its store are as before.
+
+        Raises
+        ------
+        Changed
+            It is no longer what it was when whoever asks read it, at `revision`.
+        """
+        async with self._changing:
+            before = self._now(revision)
+            after = before.followed_by(wanted, time.time())
+            self._store(after)  # first: it is what a full disk refuses
             try:
-                answer = {"ok": True, **await self._obey(json.loads(await reader.readline()))}
-            except ChildFailed as error:
-                answer = refusal(error)
-            except (NbmlopsError, ValueError, KeyError, OSError) as error:
-                answer = {"ok": False, "code": "refused", "error": str(error), "tail": []}
-            writer.write(json.dumps(answer).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+                made = await self._bring_to(wanted)
+            except BaseException:
+                keep_on_cores(self._pids(), before.spec.resources.cpu, before.spec.endpoint)
+                self._store(before)
+                raise
+            if made != wanted:
+                after = dataclasses.replace(after, spec=made)
+                self._store(after)
+            self._is_stored = True
+            self._follow(after)
+            self._remember()
+            self._last_request = time.monotonic()
+            return after
 
-    async def _obey(self, message: dict[str, Any]) -> dict[str, Any]:
-        operation = message["op"]
-        if operation == "status":
-            return await self._status()
-        if operation == "configure":
-            await self._change_to(specs.decode(message["spec"], self._launch.home))
-            return await self._status()
-        if operation == "stop":
-            self.end(None)
-            return {}
-        raise ValueError(f"there is no control operation {operation!r}")
+    async def _move(self, wanted: EndpointSpec, revision: int) -> Stored:
+        """Change the split by ourselves: it is changed even where that can't be stored yet."""
+        async with self._changing:
+            before = self._now(revision)
+            after = dataclasses.replace(before.followed_by(wanted, time.time()), spec=await self._bring_to(wanted))
+            self._follow(after)
+            self._is_stored = False
+            self._save()
+            return after
 
-    async def _change_to(self, wanted: specs.EndpointSpec) -> None:
-        """Bring the endpoint to `wanted` and store that; where either fails, it and its store are as before."""
-        folder, before = self._launch.folder, self._fleet.spec
-        assert before is not None
-        write_json(folder.spec, specs.encode(wanted, self._launch.home))  # first: it is what a full disk refuses
+    def _save(self) -> None:
+        """Keep what is stored true; a full disk is no reason to stop serving, and it is tried again."""
         try:
-            made = await self._bring_to(wanted)
-        except BaseException:
-            keep_on_cores(self._pids(), before.resources.cpu, before.endpoint)
-            write_json(folder.spec, specs.encode(before, self._launch.home))
-            raise
-        if made != wanted:
-            write_json(folder.spec, specs.encode(made, self._launch.home))
-        self._remember()
-        self._last_request = time.monotonic()
+            if not self._is_stored and self._stored is not None:
+                self._store(self._stored)
+            self._is_stored = True
+            self._remember()
+        except (NbmlopsError, OSError) as error:
+            self._log.error("%s can't be written: %s", self._launch.folder.path, error)
 
-    async def _status(self) -> dict[str, Any]:
+    def _now(self, revision: int | None) -> Stored:
+        """Return what is stored now, or raise `Changed` where that is not what somebody saw at `revision`."""
+        assert self._stored is not None
+        if revision is not None and revision != self._stored.revision:
+            raise Changed(f"it is at revision {self._stored.revision}, not {revision}")
+        return self._stored
+
+    def _store(self, stored: Stored) -> None:
+        folder = self._launch.folder
+        write_json(folder.spec, storing.to_file(stored, self._launch.home))
+
+    def _follow(self, stored: Stored) -> None:
+        self._stored = stored
+        self._watch.follow(stored)
+
+    async def _status(self, message: dict[str, Any]) -> dict[str, Any]:
         await asyncio.wait({asyncio.create_task(self._count())}, timeout=STATS_PATIENCE)
         fleet = self._fleet
         members = {post: member for post, member in fleet.members.items() if member.child.running}
-        assert fleet.spec is not None
+        stored = self._stored
+        assert stored is not None
         return {
             **self._facts(),
             "health": fleet.health.level(serving=fleet.serving()),
             "because": fleet.health.story(),
-            "spec": specs.encode(fleet.spec, self._launch.home),
+            "spec": storing.encode(stored.spec, self._launch.home),
+            "revision": stored.revision,
+            "since": stored.since,
+            "rollout": self._watch.state(),
+            "capture": self._capturing.state(),
+            "comparisons": [one for of_one in self._comparisons.values() for one in of_one],
             "processes": [
                 {"name": post.name, "pid": member.child.pid, "rss": resident(member.child.pid)}
                 for post, member in sorted(members.items())
@@ -253,11 +353,6 @@ class Supervisor:
             "idle_s": time.monotonic() - self._last_request,
             "requests": sum(self._requests.values()),
         }
-
-
-def refusal(error: ChildFailed) -> dict[str, Any]:
-    """Return a child's failure as the answer to whoever waits."""
-    return {"ok": False, "code": error.code, "error": str(error), "tail": list(error.tail)}
 
 
 def _start_of(pid: int) -> float:

@@ -22,9 +22,10 @@ from typing import Any
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment.child import ChildFailed
+from nbmlops.deployment.control import refusal
 from nbmlops.deployment.folder import RunFolder, take_lock
 from nbmlops.deployment.listener import PortInUse, listen
-from nbmlops.deployment.supervision import Launch, Supervisor, refusal
+from nbmlops.deployment.supervision import Launch, Supervisor
 
 LOG_BYTES = 1024 * 1024  # of the log and of the one older part that is kept
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from nbmlops.core.errors import NotFound
 from nbmlops.core.records import Record
 from nbmlops.core.references import nearest
 from nbmlops.core.workspace import Workspace
+from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.plan import DeploymentPlan
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec
+from nbmlops.deployment.spec import EndpointSpec
 from nbmlops.journal import Journal
 
 GROUP = "nbmlops.targets"
@@ -40,6 +41,16 @@ class EndpointStatus(Record):
     uptime_s : float, seconds
     requests : int
         Answered since it was started.
+    revision : int
+        Grows with every change; 0 where the target does not count.
+    since : float, seconds since the epoch
+        When its traffic was last divided; 0 where that is not known.
+    rollout : mapping
+        ``judged``: how each candidate stands; ``next``: when a progressive rollout goes on.
+    capture : mapping
+        ``committed``, ``dropped`` and ``failing``, where traffic is kept.
+    comparisons : tuple of mapping
+        ``shadow`` and ``counts`` of each process that compared a shadow's answers with those that callers got.
     """
 
     name: str
@@ -52,11 +63,21 @@ class EndpointStatus(Record):
     rss: int = 0
     uptime_s: float = 0.0
     requests: int = 0
+    revision: int = 0
+    since: float = 0.0
+    rollout: Mapping[str, Any] = field(default_factory=dict)
+    capture: Mapping[str, Any] = field(default_factory=dict)
+    comparisons: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def traffic(self) -> dict[str, float]:
         """Version -> percent, of the arms that get any."""
         return {arm.version: arm.weight for arm in self.arms if arm.weight > 0}
+
+    @property
+    def shadows(self) -> dict[str, float]:
+        """Version -> percent of the requests that it gets a copy of, of the arms that get any."""
+        return {arm.version: arm.shadow for arm in self.arms if arm.shadow > 0}
 
 
 @runtime_checkable

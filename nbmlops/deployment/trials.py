@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nbmlops.deployment import launch
+from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.folder import RunFolder, write_json
 from nbmlops.deployment.processes import manifest
-from nbmlops.deployment.spec import ArmSpec, EndpointSpec, Limits, Resources, encode
+from nbmlops.deployment.spec import EndpointSpec, Limits, Resources
+from nbmlops.deployment.storing import encode
 
 NAME = "trial"
 LONGEST_BASE = 60  # bytes; the sockets lie in the trial's folder, and a socket's path may hold 108

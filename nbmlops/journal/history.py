@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from nbmlops.core.display import Card, Shown, table
 from nbmlops.core.records import Record
@@ -78,10 +79,18 @@ def _concerns(event: Event, reference: ModelReference, served: str | None) -> bo
         touched |= {str(arm.get("version")) for arm in data.get("arms") or ()}
     else:
         name, touched = str(data.get("name") or data.get("model") or ""), {str(data.get("version", ""))}
+    if any(_is_member(member, reference) for arm in data.get("arms") or () for member in arm.get("members") or ()):
+        return True
     if name != reference.name:
         return False
     # An event that names no version (an endpoint that restarts, say) concerns each of the model's.
     return reference.version is None or str(reference.version) in touched or touched <= {""}
+
+
+def _is_member(member: Mapping[str, Any], reference: ModelReference) -> bool:
+    """Whether a member of an ensemble is what `reference` names."""
+    same = str(member.get("model")) == reference.name
+    return same and reference.version in (None, int(member.get("version") or 0))
 
 
 def _change(event: Event) -> Change:

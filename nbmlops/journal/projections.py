@@ -25,11 +25,17 @@ class EndpointState(Record):
     traffic : mapping of str to float, percent
         Share of each version.
     arms : tuple of mapping
-        Each loaded version: ``version``, ``bundle``, ``runtime``, ``why``.
+        Each loaded version: ``version``, ``bundle``, ``runtime``, ``why``, and of an ensemble its ``members``.
     status : str
         ``deployed``, ``unhealthy``, ``stopped`` or ``deleted``.
+    shadows : mapping of str to float, percent
+        Share of the requests that each shadow gets a copy of.
     splits : tuple of mapping
-        Earlier values of `traffic`, newest last: what a rollback goes back to.
+        Earlier values of `traffic`, newest last: what a rollback goes back to. The steps of a progressive rollout are
+        not among them: it is undone as a whole.
+    revision : int
+        Of the last change of traffic; two kernels and a supervisor may append theirs in another order than they made
+        them.
     deployed_at : datetime.datetime
         When it was last deployed.
     """
@@ -42,7 +48,9 @@ class EndpointState(Record):
     arms: tuple[Mapping[str, Any], ...] = ()
     resources: Mapping[str, Any] = field(default_factory=frozen_map)
     status: str = "deployed"
+    shadows: Traffic = field(default_factory=frozen_map)
     splits: tuple[Traffic, ...] = ()
+    revision: int = 0
     deployed_at: datetime | None = None
 
     @property
@@ -65,14 +73,36 @@ def endpoints(events: Iterable[Event]) -> dict[str, EndpointState]:
             continue
         name = str(event.data.get("endpoint") or event.subject.removeprefix("endpoint/"))
         state = states.get(name)
-        if state is not None or change is _deployed:
+        if state is not None and _is_late(state, event):
+            states[name] = replace(state, splits=(*state.splits, _traffic(event)))
+        elif state is not None or change is _deployed:
             states[name] = change(state or EndpointState(name, status="deleted"), event)
     return states
 
 
-def _traffic(event: Event) -> Traffic:
-    given = event.data.get("traffic") or {}
+def _is_late(state: EndpointState, event: Event) -> bool:
+    """Whether the event tells of a change that a later one, appended before it, has overtaken."""
+    return state.status != "deleted" and 0 < _revision(event) < state.revision
+
+
+def _revision(event: Event) -> int:
+    return int(event.data.get("revision") or 0)
+
+
+def _traffic(event: Event, key: str = "traffic") -> Traffic:
+    given = event.data.get(key) or {}
     return frozen_map({str(version): float(share) for version, share in given.items()})
+
+
+def _divided(state: EndpointState, event: Event, splits: tuple[Traffic, ...]) -> EndpointState:
+    return replace(
+        state,
+        traffic=_traffic(event),
+        arms=tuple(frozen_map(arm) for arm in event.data["arms"]) if "arms" in event.data else state.arms,
+        shadows=_traffic(event, "shadows"),
+        splits=splits,
+        revision=_revision(event) or state.revision,
+    )
 
 
 def _deployed(state: EndpointState, event: Event) -> EndpointState:
@@ -85,13 +115,19 @@ def _deployed(state: EndpointState, event: Event) -> EndpointState:
         traffic=_traffic(event),
         arms=tuple(frozen_map(arm) for arm in data.get("arms") or ()),
         resources=frozen_map(data.get("resources")),
+        shadows=_traffic(event, "shadows"),
         splits=() if anew else (*state.splits, state.traffic),
+        revision=_revision(event),
         deployed_at=event.time,
     )
 
 
 def _traffic_moved(state: EndpointState, event: Event) -> EndpointState:
-    return replace(state, traffic=_traffic(event), splits=(*state.splits, state.traffic))
+    return _divided(state, event, (*state.splits, state.traffic))
+
+
+def _stepped(state: EndpointState, event: Event) -> EndpointState:
+    return _divided(state, event, state.splits)
 
 
 def _rolled_back(state: EndpointState, event: Event) -> EndpointState:
@@ -99,7 +135,7 @@ def _rolled_back(state: EndpointState, event: Event) -> EndpointState:
     if traffic in splits:  # what came after it is undone too: the next rollback goes further back
         newest = len(splits) - 1 - splits[::-1].index(traffic)
         splits = splits[:newest]
-    return replace(state, traffic=traffic, splits=tuple(splits))
+    return _divided(state, event, tuple(splits))
 
 
 def _status(status: str) -> Callable[[EndpointState, Event], EndpointState]:
@@ -113,6 +149,8 @@ ENDPOINT_CHANGES: Mapping[str, Callable[[EndpointState, Event], EndpointState]] 
     "endpoint.deployed": _deployed,
     "endpoint.traffic_moved": _traffic_moved,
     "endpoint.rolled_back": _rolled_back,
+    "endpoint.rollout_advanced": _stepped,
+    "endpoint.rollout_finished": _stepped,
     "endpoint.unhealthy": _status("unhealthy"),
     "endpoint.recovered": _status("deployed"),
     "endpoint.restarted": _status("deployed"),
@@ -178,7 +216,7 @@ class Snapshot(Record, Shown):
             for name, numbers in self.versions.items()
         ]
         running = [
-            (state.name, state.model, state.target, split(state.traffic), state.status, state.deployed_at)
+            (state.name, state.model, state.target, _shares(state), state.status, state.deployed_at)
             for state in self.endpoints.values()
         ]
         note = "" if models or running else "Nothing was registered or deployed yet."
@@ -189,6 +227,10 @@ class Snapshot(Record, Shown):
         if running:
             tables.append(table(("Endpoint", "Model", "Target", "Traffic", "Status", "Deployed"), running))
         return Card(title, tables=tuple(tables), note=note)
+
+
+def _shares(state: EndpointState) -> str:
+    return split(state.traffic) + (f"; shadow {split(state.shadows)}" if state.shadows else "")
 
 
 def snapshot(events: Iterable[Event], time: datetime) -> Snapshot:

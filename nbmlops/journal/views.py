@@ -54,7 +54,13 @@ TEMPLATES: Mapping[str, str] = {
     "model.profiled": "profiled",
     "endpoint.deployed": "deployed to {endpoint} ({target}), traffic {traffic}",
     "endpoint.traffic_moved": "traffic of {endpoint} moved from {previous} to {traffic}",
-    "endpoint.rolled_back": "{endpoint} rolled back from {previous} to {traffic}",
+    "endpoint.rolled_back": "{endpoint} rolled back from {previous} to {traffic}{because_of}",
+    "endpoint.guardrail_tripped": "{endpoint}: guardrail {rule} tripped, {because}",
+    "endpoint.rollout_advanced": "rollout at {endpoint} went on from {previous} to {traffic}: {because}",
+    "endpoint.rollout_finished": "rollout at {endpoint} went on from {previous} to {traffic} and is done: {because}",
+    "endpoint.token_rotated": "{endpoint} has a new token; the one before is taken for {grace_s} s more",
+    "endpoint.capture_failing": "{endpoint}: {because}",
+    "endpoint.capture_recovered": "{endpoint}: {because}",
     "endpoint.unhealthy": "{endpoint} unhealthy: {because}",
     "endpoint.recovered": "{endpoint} recovered: {because}",
     "endpoint.restarted": "{endpoint} restarted: {because}",
@@ -73,6 +79,7 @@ class _Words(dict[str, Any]):
     def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__({key: _word(key, value) for key, value in data.items()})
         previous = data.get("previous")
+        self["because_of"] = f": {data['because']}" if data.get("because") else ""
         self["from_previous"] = "" if previous is None else f" (before: {_word('previous', previous)})"
 
     def __missing__(self, key: str) -> str:
@@ -81,7 +88,11 @@ class _Words(dict[str, Any]):
 
 def _word(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return split(value) if key in {"traffic", "previous"} else ", ".join(f"{k}={v}" for k, v in value.items())
+        return (
+            split(value)
+            if key in {"traffic", "previous", "shadows"}
+            else ", ".join(f"{k}={v}" for k, v in value.items())
+        )
     if isinstance(value, (list, tuple)):
         return "; ".join(map(str, value))
     return str(value)

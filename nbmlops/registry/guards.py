@@ -28,6 +28,8 @@ def deployed(journal: Journal) -> dict[tuple[str, int], tuple[str, ...]]:
         for version in {*state.traffic, *state.versions}:
             if version.isdecimal():
                 places.setdefault((state.model, int(version)), set()).add(state.name)
+        for member in (member for arm in state.arms for member in arm.get("members") or ()):
+            places.setdefault((str(member["model"]), int(member["version"])), set()).add(state.name)
     return {key: tuple(sorted(names)) for key, names in places.items()}
 
 

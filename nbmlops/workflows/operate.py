@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from nbmlops.core.display import Column, Results, code, results
@@ -11,13 +12,22 @@ from nbmlops.workflows.parameters import EndpointName, Parameter, Reason, Splits
 from nbmlops.workflows.session import check_reason, current
 
 if TYPE_CHECKING:
-    from nbmlops.deployment import Endpoint, Stopped
+    from nbmlops.deployment import Endpoint, Stopped, TrafficChange
 
 Lines = Annotated[int, Parameter("How many lines, the newest.", "N")]
+Shadows = Annotated[
+    Mapping[str, float],
+    Parameter(
+        "Percent of the requests that a version gets a copy of; may be repeated, 0 ends it.",
+        "VERSION=PERCENT",
+        read=lambda words, names: splits(words),
+        many=True,
+    ),
+]
 COLUMNS: dict[str, Column] = {
     "endpoint": "name",
     "status": lambda endpoint: health_badge(endpoint.status),
-    "traffic": lambda endpoint: ", ".join(f"v{version} {share:g} %" for version, share in endpoint.traffic.items()),
+    "traffic": lambda endpoint: endpoint.rollout,
     "target": "target",
     "url": lambda endpoint: code(endpoint.url),
 }
@@ -49,23 +59,36 @@ def endpoint(name: str) -> Endpoint:
     return found(session.workspace, session.journal, name)
 
 
-def traffic(endpoint: EndpointName, shares: Splits, *, reason: Reason | None = None) -> Endpoint:
+def traffic(
+    endpoint: EndpointName,
+    shares: Splits | None = None,
+    *,
+    shadow: Shadows | None = None,
+    reason: Reason | None = None,
+) -> TrafficChange:
     """Divide an endpoint's traffic between versions.
+
+    Without shares and shadows it shows how the traffic is divided. A progressive rollout ends where it is divided by
+    hand.
 
     Parameters
     ----------
     endpoint : str
-    shares : mapping of str to float, percent
+    shares : mapping of str to float, percent, optional
         Version to its share; they sum to 100.
+    shadow : mapping of str to float, percent, optional
+        Version to the share of the requests that it gets a copy of; 0 ends it.
     reason : str, optional
     """
-    from nbmlops.deployment import endpoint as found
-    from nbmlops.deployment import set_traffic
+    from nbmlops.deployment import set_traffic, traffic_of
 
-    check_reason("traffic", reason)
     session = current()
-    set_traffic(session.workspace, session.journal, endpoint, traffic=splits(shares), reason=reason)
-    return found(session.workspace, session.journal, endpoint)
+    if not shares and not shadow:
+        return traffic_of(session.workspace, session.journal, endpoint)
+    check_reason("traffic", reason)
+    divided = splits(shares) if shares else None
+    shadows = splits(shadow) if shadow else None
+    return set_traffic(session.workspace, session.journal, endpoint, traffic=divided, shadows=shadows, reason=reason)
 
 
 def rollback(endpoint: EndpointName, *, reason: Reason | None = None) -> Endpoint:

@@ -8,7 +8,7 @@ word through the `Parameter` of its alias.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -99,6 +99,19 @@ def splits(words: Mapping[str, float] | list[str]) -> dict[str, float]:
                 f"{word!r} is no share of traffic", expected="version=percent, as in 1=90 2=10"
             ) from None
     return read
+
+
+def percents(text: str | Sequence[float]) -> tuple[float, ...]:
+    """Read a list of percentages.
+
+    >>> percents("5,25,50%,100")
+    (5.0, 25.0, 50.0, 100.0)
+    """
+    words = text.split(",") if isinstance(text, str) else text
+    try:
+        return tuple(float(word.strip().rstrip("%")) if isinstance(word, str) else float(word) for word in words)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no list of percentages", expected="5,25,50,100") from None
 
 
 AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)\s+ago", re.IGNORECASE)
@@ -215,6 +228,8 @@ Splits = Annotated[
     Mapping[str, float],
     Parameter("Percent of traffic for each version.", "VERSION=PERCENT", read=lambda w, names: splits(w), many=True),
 ]
+Percents = Annotated[Sequence[float], Parameter(metavar="PERCENT,…", read=lambda word, names: percents(word))]
+Duration = Annotated[float | str, Parameter(metavar="TIME", read=lambda word, names: word)]
 Time = Annotated[
     str | datetime,
     Parameter(

@@ -184,7 +184,7 @@ def test_the_handle_shows_what_is_there_now(fake: FakeTarget, workspace: Workspa
     one = endpoint(workspace, journal, "flights")
     assert one == endpoint(workspace, journal, "flights")
     assert (one.model, one.target, one.status, one.versions) == ("offset", "fake", "healthy", ("1", "2"))
-    assert one.set_traffic({"1": 75, "2": 25}).traffic == {"1": 75.0, "2": 25.0}
+    assert one.set_traffic({"1": 75, "2": 25}).traffic == one.traffic == {"1": 75.0, "2": 25.0}
     assert one.rollback().traffic == {"2": 100.0}
     assert one.headers == {"Authorization": "Bearer fake-token"}
     shown = f"{one!r} {one.to_dict()} {one._repr_html_()}"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmlops.core.errors import Corrupt, InvalidInput
-from nbmlops.deployment.spec import EndpointSpec, Limits, Resources, check_traffic, decode, encode, format_traffic
+from nbmlops.deployment.spec import EndpointSpec, Limits, Resources, check_traffic, format_traffic
+from nbmlops.deployment.storing import decode, encode
 from tests.deployment.conftest import an_arm
 
 HOME = Path("/project/.nbmlops")

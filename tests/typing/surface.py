@@ -9,6 +9,7 @@ from typing import Any, assert_type
 import nbmlops
 from nbmlops import Endpoint, ModelVersion
 from nbmlops.core.display import Results
+from nbmlops.deployment import TrafficChange
 
 
 def life_cycle(model: Any, frame: Any) -> None:
@@ -22,7 +23,7 @@ def life_cycle(model: Any, frame: Any) -> None:
     assert_type(nbmlops.tag("flights/1", {"area": "sea"}), ModelVersion)
     assert_type(nbmlops.download("flights/1", "out"), Path)
     assert_type(nbmlops.endpoint("flights"), Endpoint)
-    assert_type(nbmlops.traffic("flights", {"1": 90, "2": 10}), Endpoint)
+    assert_type(nbmlops.traffic("flights", {"1": 90, "2": 10}), TrafficChange)
     nbmlops.history("flights")
     nbmlops.at("10 min ago")
     nbmlops.deploy("flights@champion", endpoint="blue", auth=False)
