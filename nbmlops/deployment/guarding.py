@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
 from nbmlops.deployment.spec import EndpointSpec
 
@@ -116,10 +119,24 @@ class Guard:
 
 
 def rules_of(spec: EndpointSpec) -> Rules:
-    """Return the rules that candidates at `spec` are held to."""
+    """Return the rules that candidates at `spec` are held to.
+
+    Raises
+    ------
+    InvalidInput
+        A rule has no such name, or its limit makes no sense.
+    """
     from nbmlops.serving.guardrails import Rules
 
-    return Rules(**(spec.guardrails.rules if spec.guardrails else {}))
+    given = dict(spec.guardrails.rules) if spec.guardrails else {}
+    unknown = [name for name in given if name not in Rules.__struct_fields__]
+    if unknown:
+        known = ", ".join(Rules.__struct_fields__)
+        raise InvalidInput(f"there is no guardrail {unknown[0]!r}", expected=f"some of {known}")
+    try:
+        return msgspec.convert(given, Rules)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"the guardrails can't be held: {error}", expected="limits as their help says") from error
 
 
 def observed(figures: Mapping[Any, Mapping[str, Any]]) -> dict[int, dict[str, Counts]]:
