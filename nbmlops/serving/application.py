@@ -15,12 +15,11 @@ from .configuration import Limits, ServingConfig
 from .docs import page
 from .errors import RequestError
 from .exchange import JSON, Answer, Head, Reply
-from .failures import text_of
-from .faults import ErrorStore, FaultLog, fault_of
 from .metrics import CONTENT_TYPE, ServerMetrics
+from .noting import Notes
 from .openapi import describe
 from .router import Router
-from .scoring import Exchange, Scoring
+from .scoring import Scoring
 from .wires import MLFLOW, Wire
 
 Page = Callable[[], Answer]
@@ -56,8 +55,8 @@ class Application:
     limits : Limits
     in_flight : int
         Scoring requests not yet answered.
-    errors : ErrorStore
-        Requests that failed, for the notebook.
+    notes : Notes
+        What is kept and counted of what was answered.
     """
 
     def __init__(self) -> None:
@@ -67,9 +66,8 @@ class Application:
         self.router: Router | None = None
         self.config: ServingConfig | None = None
         self.scoring = Scoring(self)
+        self.notes = Notes()
         self._access = Access(ServingConfig(endpoint="", arms=[], token=None))
-        self.errors = ErrorStore()
-        self._faults = FaultLog(None)
         self._routes = self._fixed_routes()
 
     def configure(self, config: ServingConfig, router: Router) -> None:
@@ -77,8 +75,7 @@ class Application:
         self.config, self.router = config, router
         self.limits = config.limits
         self._access = Access(config)
-        self.errors.open(config.errors, config.capture.redact if config.capture else ())
-        self._faults.open(config.error_log)
+        self.notes.configure(config, router)
         self.metrics.endpoint = config.endpoint
         self.metrics.arms = router.arms
         self.metrics.share(config.counts)
@@ -133,21 +130,6 @@ class Application:
             reply(answer)
 
         return send
-
-    def answered(self, exchange: Exchange) -> None:
-        """Send the answer of an exchange and note what it was."""
-        self.in_flight -= 1
-        exchange.reply(exchange.answer)
-
-    def note_fault(self, exchange: Exchange, error: Exception, code: str) -> None:
-        """Keep why an exchange failed where only this machine's user finds it."""
-        fault = fault_of(exchange, error, code)
-        if self.config is not None and self.config.errors is not None:
-            self.errors.add(fault)
-        elif fault.failure is not None:
-            # What an exception says may quote the caller's data, which is not for a log that anyone may collect.
-            told = self.config is not None and self.config.error_log is not None
-            self._faults.write(fault.prediction, fault.arm, text_of(fault.failure, messages=told))
 
     def _fixed_routes(self) -> dict[str, Route]:
         pages: dict[str, Page] = {

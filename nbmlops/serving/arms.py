@@ -14,6 +14,7 @@ from .configuration import ArmConfig
 from .decoding import FrameDecoder, make_decoder
 from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
+from .observations import Observations
 from .outputs import AnswerEncoder
 from .remote import WorkerBackend
 from .runtimes import Runtime, make_runtime
@@ -36,6 +37,7 @@ class Arm:
         self.bundle = bundle
         self.decoder = make_decoder(bundle.signature)
         self.metrics = ArmMetrics()
+        self.observations = Observations()
         self.in_flight = 0
         self.header = re.sub(r"[^ -~]", "?", config.name).encode()  # what no header may hold
         self.classes = bundle.signature.classes

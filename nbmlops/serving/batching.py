@@ -139,13 +139,14 @@ class Batcher:
         self._soon: list[Item] = []
         self._waiting: deque[Item] = deque()
         self._calls: set[asyncio.Task[None]] = set()
+        self._working = 0
 
     @property
     def queued(self) -> int:
         """How many requests wait for a call."""
         return len(self._soon) + len(self._waiting)
 
-    def submit(self, item: Item, timeout: float) -> None:
+    def submit(self, item: Item, timeout: float, *, aside: bool = False) -> None:
         """Queue a request; its `settle` is called once, later and on this thread.
 
         Parameters
@@ -154,17 +155,20 @@ class Batcher:
             Settled with the answers, or with a `RequestError` (504, the model took too long), `ModelFailed` (it
             raised) or `WorkerUnavailable` (its process can't be reached).
         timeout : float, seconds
+        aside : bool
+            Whether to score it off the event loop's thread, however small it is.
         """
         loop = self._loop or asyncio.get_running_loop()
         self._loop = loop
-        if self._quick is not None and len(item.request.data) <= INLINE_ROWS:
+        if self._quick is not None and not aside and len(item.request.data) <= INLINE_ROWS:
             self._soon.append(item)
             if len(self._soon) == 1:
                 loop.call_soon(self._flush)
             return
         item.timer = loop.call_later(timeout, item.settle, _overdue(timeout))
         self._waiting.append(item)
-        if len(self._calls) < self.backend.depth:
+        if self._working < self.backend.depth:
+            self._working += 1
             task = loop.create_task(self._work())
             self._calls.add(task)
             task.add_done_callback(self._calls.discard)
@@ -200,8 +204,12 @@ class Batcher:
             start += size
 
     async def _work(self) -> None:
-        while batch := self._take():
-            await self._call(batch)
+        try:
+            while batch := self._take():
+                await self._call(batch)
+        finally:
+            # In the same step as the last look at the queue: what is queued later finds a free place.
+            self._working -= 1
 
     async def _call(self, batch: list[Item]) -> None:
         try:

@@ -90,16 +90,19 @@ class Control:
                     "in_flight": arm.in_flight,
                     "weight": arm.config.weight,
                     "ready": arm.ready,
+                    "observations": arm.observations.to_dict(),
                 }
                 for name, arm in arms.items()
             },
+            "comparisons": {name: one.to_dict() for name, one in application.notes.shadows.comparisons.items()},
+            "capture": application.notes.spool.figures() if application.notes.spool else None,
         }
 
     async def close(self) -> None:
         """Release all arms."""
         arms = self._application.router.arms.values() if self._application.router else []
         self._application.metrics.close()
-        await asyncio.get_running_loop().run_in_executor(None, self._application.errors.flush)
+        await asyncio.get_running_loop().run_in_executor(None, self._application.notes.close)
         await asyncio.gather(*(arm.close() for arm in arms), *self._retiring)
 
 

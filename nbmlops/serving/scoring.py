@@ -19,7 +19,7 @@ from .wires import Wire
 if TYPE_CHECKING:
     from .application import Application
 
-SERVER_FAULT = 500
+SERVER_ERROR = 500
 Handler = Callable[[Head, bytes, Reply], None]
 
 
@@ -34,8 +34,10 @@ class Exchange:
         Whether it was answered; what comes later is dropped.
     """
 
-    __slots__ = ("answer", "application", "arm", "body", "head", "outputs", "prediction", "reply", "request", "seconds",
-                 "settled", "started", "timer", "wire")  # fmt: skip
+    __slots__ = (
+        "answer", "application", "arm", "body", "code", "head", "outputs", "prediction", "reply", "request",
+        "seconds", "settled", "started", "timer", "wire",
+    )  # fmt: skip
 
     def __init__(self, application: Application, wire: Wire, head: Head, *, body: bytes, reply: Reply) -> None:
         self.application = application
@@ -49,6 +51,7 @@ class Exchange:
         self.settled = False
         self.timer: asyncio.TimerHandle | None = None
         self.outputs: Outputs | None = None
+        self.code: str | None = None
         self.arm: Arm
         self.request: ScoringRequest
         self.answer: Answer
@@ -73,15 +76,15 @@ class Exchange:
         self.settled = True
         if self.timer is not None:
             self.timer.cancel()
-        arm, code = self.arm, None
+        arm, fault = self.arm, None
         if isinstance(result, Exception):
-            code = self._refuse(result)
+            fault = self._refuse(result)
         else:
             try:
                 self.answer = self.wire.encode(arm, self.request, result, prediction=self.prediction)
                 self.outputs = result
             except Exception as error:  # noqa: BLE001 - an answer that can't be written is an error like any other
-                code = self._refuse(error)
+                fault = self._refuse(error)
         self.answer.headers = [
             (b"x-prediction-id", self.prediction.encode()),
             (b"x-nbmlops-version", arm.header),
@@ -89,16 +92,21 @@ class Exchange:
         ]
         self.seconds = perf_counter() - self.started
         arm.in_flight -= 1
-        arm.metrics.observe(self.answer.status, code, self.seconds, wire=self.wire.name)
-        self.application.answered(self)
+        arm.metrics.observe(self.answer.status, self.code, self.seconds, wire=self.wire.name)
+        self.application.in_flight -= 1
+        self.application.notes.answered(self)
+        if fault is not None:
+            self.application.notes.fault(self, fault)
 
-    def _refuse(self, error: Exception) -> str:
-        """Set the answer for an error and return its code."""
+    def send(self) -> None:
+        """Let the caller have the answer."""
+        self.reply(self.answer)
+
+    def _refuse(self, error: Exception) -> Exception | None:
+        """Set the answer for an error; return it where it is the server's and not the caller's."""
         refusal = _refusal(error, self.prediction)
-        self.answer = self.wire.refuse(refusal)
-        if refusal.status >= SERVER_FAULT:
-            self.application.note_fault(self, error, refusal.code)
-        return refusal.code
+        self.answer, self.code = self.wire.refuse(refusal), refusal.code
+        return error if refusal.status >= SERVER_ERROR else None
 
 
 class Scoring:

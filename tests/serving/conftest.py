@@ -59,6 +59,16 @@ class Served:
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
+    def wait(self, condition: Callable[[], bool], patience: float = 20.0) -> None:
+        """Let the loop run until `condition` holds."""
+
+        async def until() -> None:
+            async with asyncio.timeout(patience):
+                while not condition():
+                    await asyncio.sleep(0.002)
+
+        self.run(until())
+
     def post(self, body: Any, content_type: str | None = "application/json", **headers: str) -> Answer:
         return self.run(self.request("POST", "/invocations", body, content_type, headers))
 

@@ -144,26 +144,24 @@ def test_before_it_is_configured_it_says_so(served):
 
 
 def test_a_model_that_raises_gives_no_traceback_away(served, tmp_path):
-    log = tmp_path / "errors.log"
     path = bundles.sklearn_bundle(tmp_path / "b", bundles.Raises(), serialization="cloudpickle")
-    served.configure(("1", path, 1), error_log=str(log))
+    served.configure(("1", path, 1), errors=str(tmp_path / "errors"))
     answer = served.post({"dataframe_split": ROW})
     assert (answer.status, answer.error["code"]) == (500, "model_error")
     prediction = answer.headers["x-prediction-id"]
     assert prediction in answer.error["message"]
     assert "the model's secret reason" not in answer.body.decode()
     assert "Traceback" not in answer.body.decode()
-    text = log.read_text()
-    assert prediction in text
-    assert "the model's secret reason" in text
-    assert log.stat().st_mode & 0o777 == 0o600
+    served.application.notes.errors.flush()
+    kept = FaultFile(tmp_path / "errors").find(prediction)
+    assert "the model's secret reason" in kept.failure.chain[-1].message
 
 
 def test_a_request_that_failed_is_kept_with_what_was_raised_and_answered(served, tmp_path, capfd):
     path = bundles.sklearn_bundle(tmp_path / "b", bundles.Raises(), serialization="cloudpickle")
     served.configure(("1", path, 1), errors=str(tmp_path / "errors"))
     answer = served.post({"dataframe_split": ROW}, authorization="Bearer secret")
-    assert served.application.errors.flush()
+    assert served.application.notes.errors.flush()
     [kept] = FaultFile(tmp_path / "errors").newest(10)
     assert (kept.prediction, kept.answer) == (answer.headers["x-prediction-id"], answer.body)
     assert (kept.arm, kept.model, kept.status, kept.code) == ("1", "flights", 500, "model_error")
@@ -179,7 +177,7 @@ def test_a_model_that_takes_too_long_is_kept_too(served, tmp_path):
     path = bundles.sklearn_bundle(tmp_path / "b", bundles.Sleeps(0.5), serialization="cloudpickle")
     served.configure(("1", path, 1), errors=str(tmp_path / "errors"), limits={"timeout_s": 0.01})
     assert served.post({"dataframe_split": ROW}).status == 504
-    assert served.application.errors.flush()
+    assert served.application.notes.errors.flush()
     [kept] = FaultFile(tmp_path / "errors").newest(10)
     assert (kept.status, kept.code) == (504, "timeout")
 
@@ -187,7 +185,7 @@ def test_a_model_that_takes_too_long_is_kept_too(served, tmp_path):
 def test_what_the_caller_did_wrong_is_no_error_of_the_endpoint(served, made, tmp_path):
     served.configure(("1", made("onnx"), 1), errors=str(tmp_path / "errors"))
     assert served.post({"dataframe_split": {"columns": ["hour"], "data": [[1]]}}).status == 422
-    assert served.application.errors.flush()
+    assert served.application.notes.errors.flush()
     assert FaultFile(tmp_path / "errors").newest(10) == []
 
 

@@ -1,0 +1,137 @@
+"""What is noted of an answered request: counts for the guardrails, the captured frames, the fault, the shadows."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from time import time_ns
+from typing import Any
+
+import numpy as np
+
+from .configuration import ServingConfig
+from .failures import text_of
+from .faults import ErrorStore, FaultLog, fault_of
+from .outputs import Outputs
+from .router import Router
+from .scoring import Exchange
+from .shadows import Copy, Shadows
+from .spool import Record, Spool
+
+SPLIT = b"inference-header-content-length"
+SERVER_ERROR = 500
+
+
+class Notes:
+    """Notes what was answered, and sends it on its way.
+
+    Attributes
+    ----------
+    errors : ErrorStore
+    spool : Spool, optional
+        None where nothing is captured.
+    shadows : Shadows
+    """
+
+    def __init__(self) -> None:
+        self.errors = ErrorStore()
+        self.spool: Spool | None = None
+        self.shadows = Shadows()
+        self._config: ServingConfig | None = None
+        self._log = FaultLog(None)
+        self._strict = False
+
+    def configure(self, config: ServingConfig, router: Router) -> None:
+        """Note as `config` says from the next answer on."""
+        self._config, capture = config, config.capture
+        self._log.open(config.error_log)
+        self.errors.open(config.errors, capture.redact if capture else ())
+        self.shadows.configure(router)
+        if self.spool is not None and self.spool.config != capture:
+            self.spool.close()
+            self.spool = None
+        if capture is not None and self.spool is None:
+            self.spool = Spool(capture, config.endpoint)
+        self._strict = capture is not None and capture.mode == "strict"
+
+    def answered(self, exchange: Exchange) -> None:
+        """Send the answer, after its commit where capture is strict, and note it."""
+        status, outputs = exchange.answer.status, exchange.outputs
+        if outputs is None or self.spool is None:
+            exchange.send()
+        elif not self._strict:
+            exchange.send()
+            self.spool.add(self._record(exchange))
+        elif not self.spool.add(self._record(exchange), lambda reason: exchange.send()):
+            exchange.send()
+        observations = exchange.arm.observations
+        if outputs is not None:
+            observations.observe(exchange.seconds, False, observed(outputs))
+            if self.shadows.arms:
+                self.shadows.copy(exchange, self._copied)
+        elif status >= SERVER_ERROR:
+            observations.observe(exchange.seconds, True)
+
+    def fault(self, exchange: Exchange, error: Exception) -> None:
+        """Keep why an exchange failed where only this machine's user finds it."""
+        fault = fault_of(exchange, error, exchange.code or "")
+        if self._config is not None and self._config.errors is not None:
+            self.errors.add(fault)
+        elif fault.failure is not None:
+            # What an exception says may quote the caller's data, which is not for a log that anyone may collect.
+            told = self._config is not None and self._config.error_log is not None
+            self._log.write(fault.prediction, fault.arm, text_of(fault.failure, messages=told))
+
+    def close(self) -> None:
+        """Write what is pending."""
+        if self.spool is not None:
+            self.spool.close()
+        self.errors.flush()
+
+    def _copied(self, copy: Copy, answer: bytes) -> None:
+        """Capture what a shadow answered, beside what the caller got."""
+        if self.spool is None:
+            return
+        record = self._record(copy.exchange)
+        arm = copy.arm
+        record.arm, record.version, record.bundle = arm.config.name, arm.config.version, arm.bundle.digest
+        record.answer, record.answer_split, record.latency_s, record.shadow = answer, 0, copy.seconds, True
+        self.spool.add(record)
+
+    def _record(self, exchange: Exchange) -> Record:
+        arm, headers, answer = exchange.arm, exchange.head.headers, exchange.answer
+        key = headers.get(b"x-nbmlops-key")
+        record = Record(
+            exchange.prediction,
+            time_ns(),
+            arm.config.name,
+            arm.config.version,
+            arm.bundle.digest,
+            exchange.wire.name,
+            headers.get(b"content-type", b"").decode("latin-1"),
+            exchange.body,
+            answer.body,
+            exchange.seconds,
+            answer.status,
+            "" if key is None else blake2b(key, digest_size=8).hexdigest(),
+        )
+        split = headers.get(SPLIT)
+        if split is not None:
+            record.split = int(split)
+        for name, value in answer.headers:
+            if name == SPLIT:
+                record.answer_split = int(value)
+        if self.spool is not None and self.spool.config.redact:
+            record.data, record.names = exchange.request.data, arm.bundle.signature.names
+        return record
+
+
+def observed(outputs: Outputs) -> Any:
+    """Return the answers whose distribution is watched, or None."""
+    if outputs.labels is not None:
+        return outputs.labels
+    if outputs.probabilities is not None:
+        return outputs.probabilities
+    payload = outputs.payload
+    if isinstance(payload, list) and payload and isinstance(payload[0], (str, int, float)):
+        return np.array(payload[:1])
+    return None
