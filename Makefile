@@ -10,6 +10,7 @@ ENV_STAMP := .venv/.synced
 PORT ?= 8888
 SAMPLE ?= 0
 ARGS ?=
+PEERS := mlserver bentoml fastapi
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
@@ -17,10 +18,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo lab test test-unit lint format bench mutate locks clean git
+.PHONY: help setup demo lab test test-unit lint format bench bench-serving mutate locks clean git
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(ENV_STAMP) ## Make .venv/ with the exact versions of requirements/dev.lock
 
@@ -53,19 +54,29 @@ format: $(ENV_STAMP) ## Lay out the code as `make lint` wants it
 bench: $(ENV_STAMP) ## Measure, each against a peer in the same run; tables go to build/benchmarks/
 	$(BIN)/python benchmarks/harness.py
 
+bench-serving: $(ENV_STAMP) $(PEERS:%=.venv-%/.synced) ## Measure the scoring server against its peers, 15 minutes; needs wrk (ARGS=--quick to try)
+	@command -v wrk >/dev/null || { echo "wrk is missing: install it (Debian, Ubuntu: sudo apt install wrk)." >&2; exit 1; }
+	$(BIN)/python benchmarks/bench_serving.py --out $(if $(ARGS),build/benchmarks,benchmarks/results) $(ARGS)
+
 mutate: git $(ENV_STAMP) ## Take out each guard in turn; its tests must notice (SAMPLE=20 for a few)
 	$(BIN)/python tools/mutate.py --sample $(SAMPLE)
 
 LOCKED := $(UV) pip compile --quiet --universal --generate-hashes --no-annotate \
   --python-version 3.11 --custom-compile-command "make locks"
+# What a peer shares with us it gets in the version of our own lock, so that a fitted model can be read there and like
+# is compared with like.
+SHARED := cloudpickle|httptools|joblib|numpy|onnxruntime|pandas|scikit-learn|scipy|uvicorn|uvloop
 locks: $(UV_STAMP) ## Resolve requirements/*.lock anew (UPGRADE=1 takes the newest versions)
 	echo uv==$(UV_VERSION) | $(LOCKED) --output-file requirements/tools.lock -
 	$(LOCKED) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/base.lock
 	$(LOCKED) $(if $(UPGRADE),--upgrade) --group dev pyproject.toml --output-file requirements/dev.lock
 	$(LOCKED) $(if $(UPGRADE),--upgrade) --group binder pyproject.toml --output-file requirements/binder.lock
+	mkdir -p build && grep -E '^($(SHARED))==' requirements/dev.lock | sed 's/ \\$$//' >build/shared.txt
+	for peer in $(PEERS); do $(LOCKED) $(if $(UPGRADE),--upgrade) --constraint build/shared.txt \
+	  requirements/peers-$$peer.in --output-file requirements/peers-$$peer.lock || exit 1; done
 
 clean: ## Remove what was built and cached, the environment included
-	rm -rf .venv .tools .cache build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .tools .cache build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 git:
 	@command -v git >/dev/null || { echo "git is missing: install it (Debian, Ubuntu: sudo apt install git)." >&2; exit 1; }
@@ -87,4 +98,10 @@ $(ENV_STAMP): $(UV_STAMP) $(LOCK) pyproject.toml
 	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
 	@$(UV) pip sync --quiet --python $(BIN)/python $(LOCK)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv-%/.synced: requirements/peers-%.lock $(UV_STAMP)
+	@echo "Installing $$(grep -c '^[a-z].*==' $<) locked packages into $(@D)/"
+	@[ -x $(@D)/bin/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python $<
 	@touch $@

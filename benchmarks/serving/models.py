@@ -40,7 +40,7 @@ def label(data: pd.DataFrame) -> np.ndarray:
     return (data["number_0"] + data["number_1"] > 0).to_numpy().astype(np.int64)
 
 
-def fitted(kind: str = "boosting") -> Pipeline:
+def fitted(kind: str = "boosting", seed: int = 0) -> Pipeline:
     """Return a scaler, a one-hot encoder and 100 trees, fitted.
 
     Parameters
@@ -50,7 +50,7 @@ def fitted(kind: str = "boosting") -> Pipeline:
     data = table(TRAINING_ROWS)
     trees = {"boosting": GradientBoostingClassifier, "forest": RandomForestClassifier}[kind]
     columns = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(), TEXTS))
-    return make_pipeline(columns, trees(n_estimators=100, random_state=0)).fit(data, label(data))
+    return make_pipeline(columns, trees(n_estimators=100, random_state=seed)).fit(data, label(data))
 
 
 def to_onnx(model: Pipeline) -> bytes:

@@ -1,0 +1,30 @@
+"""A runtime for MLServer that gives the tensors of a request to ONNX Runtime as they come, without a DataFrame."""
+
+import numpy as np
+import onnxruntime
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceRequest, InferenceResponse
+from mlserver.utils import get_model_uri
+
+DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object}
+
+
+class OnnxModel(MLModel):
+    """Serves an ONNX file."""
+
+    async def load(self) -> bool:
+        """Open the file."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        path = await get_model_uri(self._settings)
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.label = self.session.get_outputs()[0].name
+        self.dtypes = {one.name: DTYPES[one.type] for one in self.session.get_inputs()}
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer with labels."""
+        feed = {one.name: np.array(one.data, dtype=self.dtypes[one.name]).reshape(-1, 1) for one in payload.inputs}
+        labels = self.session.run([self.label], feed)[0]
+        return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("predict", labels)])
