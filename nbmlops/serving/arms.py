@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .batching import Backend, Batcher, ThreadBackend
 from .bundle import Bundle, read_bundle
-from .configuration import ArmConfig
+from .configuration import ArmConfig, MemberConfig
 from .decoding import FrameDecoder, make_decoder
+from .ensemble import EnsembleBackend, EnsembleRuntime, combination
 from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
 from .observations import Observations
@@ -85,6 +87,7 @@ class Arm:
             "serving_environment_id": manifest.serving_environment_id,
             "outputs": self.outputs,
             "ready": self.ready,
+            "members": [f"{one.model}/{one.version}" for one in self.config.members],
         }
 
 
@@ -95,8 +98,28 @@ def load_arm(config: ArmConfig) -> Arm:
     ------
     ServingError
     """
+    if config.members:
+        return _load_ensemble(config)
     bundle = read_bundle(Path(config.bundle))
     if config.socket is not None:
         return Arm(config, bundle, WorkerBackend(config.socket, batches=bundle.manifest.runtime != "pyfunc"))
     runtime = make_runtime(bundle)
     return Arm(config, bundle, ThreadBackend(runtime), quick=runtime if runtime.inline else None)
+
+
+def _load_ensemble(config: ArmConfig) -> Arm:
+    members = config.members
+    bundles = [read_bundle(Path(member.bundle)) for member in members]
+    made = combination(config.combine, [one.weight for one in members], [bundle.signature for bundle in bundles])
+    bundle = replace(bundles[0], signature=made.signature)
+    if all(member.socket is None for member in members):
+        runtime = EnsembleRuntime([make_runtime(one) for one in bundles], made)
+        return Arm(config, bundle, ThreadBackend(runtime), quick=runtime if runtime.inline else None)
+    backends = [_member_backend(member, one) for member, one in zip(members, bundles, strict=True)]
+    return Arm(config, bundle, EnsembleBackend(backends, made))
+
+
+def _member_backend(member: MemberConfig, bundle: Bundle) -> Backend:
+    if member.socket is None:
+        return ThreadBackend(make_runtime(bundle))
+    return WorkerBackend(member.socket, batches=bundle.manifest.runtime != "pyfunc")

@@ -9,6 +9,7 @@ from typing import Any
 from .application import Application
 from .arms import Arm, load_arm
 from .configuration import ArmConfig, ServingConfig, parse_config
+from .ensemble import EnsembleBackend
 from .errors import ServingError, WorkerUnavailable
 from .remote import WorkerBackend
 from .router import Router
@@ -108,13 +109,19 @@ class Control:
 
 def _kept(arm: Arm | None, entry: ArmConfig) -> Arm | None:
     """Return the arm that is loaded already, if it is the one that `entry` asks for."""
-    same = arm is not None and (arm.config.bundle, arm.config.socket) == (entry.bundle, entry.socket)
-    return arm if same else None
+    return arm if arm is not None and _loaded(arm.config) == _loaded(entry) else None
+
+
+def _loaded(entry: ArmConfig) -> tuple[object, ...]:
+    """Return what of an arm can't be changed while it is loaded."""
+    return entry.bundle, entry.socket, entry.members, entry.combine
 
 
 async def _connect(arm: Arm) -> None:
-    if isinstance(arm.batcher.backend, WorkerBackend):
-        try:
-            await arm.batcher.backend.connect(CONNECT_S)
-        except WorkerUnavailable as error:
-            raise ServingError("worker_unreachable", str(error)) from error
+    backend = arm.batcher.backend
+    for one in backend.members if isinstance(backend, EnsembleBackend) else [backend]:
+        if isinstance(one, WorkerBackend):
+            try:
+                await one.connect(CONNECT_S)
+            except WorkerUnavailable as error:
+                raise ServingError("worker_unreachable", str(error)) from error

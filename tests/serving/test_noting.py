@@ -97,3 +97,13 @@ def test_answers_are_observed_whatever_their_form():
     assert observed(Outputs(None, np.array([[0.2, 0.8]]))).tolist() == [[0.2, 0.8]]
     assert observed(Outputs(payload=["late", "early"])).tolist() == ["late"]
     assert observed(Outputs(payload={"x": 1})) is None
+
+
+def test_copies_are_dropped_where_a_shadow_lags(served, made, tmp_path, monkeypatch):
+    monkeypatch.setattr("nbmlops.serving.shadows.PENDING", 2)
+    slow = bundles.sklearn_bundle(tmp_path / "b", bundles.Sleeps(0.2), serialization="cloudpickle")
+    flight = {"dataframe_split": {"columns": ["distance", "hour", "carrier"], "data": [[1400.0, 7, "UA"]]}}
+    configure(served, arm("1", made("onnx"), 1), arm("2", slow, shadow=100.0))
+    for _ in range(10):
+        assert served.post(flight).status == 200
+    assert served.application.notes.shadows.comparisons["2"].dropped > 0
