@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nbmlops.workflows.operate import undeploy as undeploy
     from nbmlops.workflows.profile import profile as profile
     from nbmlops.workflows.register import register_model as register_model
+    from nbmlops.workflows.replay import replay as replay
     from nbmlops.workflows.track import track as track
 
 TYPES = {
@@ -80,6 +81,7 @@ __all__ = [
     "profile",
     "promote",
     "register_model",
+    "replay",
     "rollback",
     "tag",
     "track",

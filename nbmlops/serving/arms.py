@@ -44,7 +44,7 @@ class Arm:
         self.header = re.sub(r"[^ -~]", "?", config.name).encode()  # what no header may hold
         self.classes = bundle.signature.classes
         self.answer = AnswerEncoder(bundle.signature.classes)  # writes the body of MLflow's protocol
-        self.batcher = Batcher(backend, self._assemble, quick=quick, observe=self.observe_batch)
+        self.batcher = Batcher(backend, self.assemble, quick=quick, observe=self.observe_batch)
 
     @property
     def ready(self) -> bool:
@@ -60,7 +60,8 @@ class Arm:
         """Count one call of the model."""
         self.metrics.batches.observe(rows)
 
-    def _assemble(self, batch: Sequence[Decoded]) -> ModelInput:
+    def assemble(self, batch: Sequence[Decoded]) -> ModelInput:
+        """Join the data of several requests into what a runtime takes."""
         first = batch[0]
         if isinstance(first, Rows):
             assert isinstance(self.decoder, FrameDecoder)

@@ -25,9 +25,15 @@ PLUMBING = (
     "/nbmlops_serving/",
     "/nbmlops/registry/formats.py",
     "/nbmlops/workflows/script.py",
+    "/nbmlops/workflows/replay",
     "/site-packages/mlflow/",
     "/concurrent/futures/",
 )
+
+
+def is_plumbing(file: str) -> bool:
+    """Tell whether code in `file` is the server's own, which says nothing about the model."""
+    return any(part in file for part in PLUMBING)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -41,7 +47,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     @property
     def plumbing(self) -> bool:
         """Whether it is the server's own and says nothing about the model."""
-        return any(part in self.file for part in PLUMBING)
+        return is_plumbing(self.file)
 
 
 class Raised(msgspec.Struct, frozen=True, array_like=True):
