@@ -28,7 +28,7 @@ _LONGEST = 200
 
 
 class Disagreement(msgspec.Struct, frozen=True):
-    """One row that the two versions answer differently.
+    """One row that the two versions answer differently; it holds answers, so it is shown and never journalled.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def _scalar(value: Any) -> Any:
         return str(scalar)
     if scalar is None or isinstance(scalar, int | float | bool):
         return scalar
-    return None if isinstance(scalar, np.ndarray) else str(scalar)[:_LONGEST]
+    return None if isinstance(scalar, np.ndarray) else str(scalar)[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 def _without_labels(champion: Outputs, shadow: Outputs) -> _Rows:

@@ -26,6 +26,7 @@ NUMBERS = 64 * STEPS
 
 _LONGEST = 64
 _MIDDLE = 33
+_HIGHEST = NUMBERS // STEPS - _MIDDLE
 
 
 def latency_bucket(seconds: float) -> int:
@@ -60,14 +61,14 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
 
 def number_bucket(value: float) -> int:
     """Return the bucket of a number that is not NaN; a larger number never has a smaller bucket."""
-    fraction, exponent = frexp(value)
-    if fraction == 0 or exponent < 1 - _MIDDLE:
+    fraction, exponent = frexp(abs(value))
+    if fraction == 0 or exponent <= -_MIDDLE:
         return 0
-    if exponent > NUMBERS // STEPS - _MIDDLE or fraction in (float("inf"), float("-inf")):
-        return NUMBERS if value > 0 else -NUMBERS
-    if fraction > 0:
-        return (exponent + _MIDDLE - 1) * STEPS + int(fraction * (2 * STEPS)) - STEPS + 1
-    return -((exponent + _MIDDLE - 1) * STEPS + int(fraction * (-2 * STEPS)) - STEPS + 1)
+    if exponent > _HIGHEST or fraction > 1:
+        magnitude = NUMBERS
+    else:
+        magnitude = (exponent + _MIDDLE) * STEPS + int(fraction * (2 * STEPS)) - (2 * STEPS - 1)
+    return magnitude if value > 0 else -magnitude
 
 
 class Observations:
@@ -132,6 +133,8 @@ class Observations:
             return
         label = (value if type(value) is str else str(value))[:_LONGEST]
         labels = self.labels
+        if label not in labels:
+            label = label.encode("utf-8", "replace").decode()
         if label in labels or len(labels) < NAMED:
             labels[label] = labels.get(label, 0) + 1
         else:
@@ -188,7 +191,7 @@ def _most_probable(probabilities: NDArray[Any]) -> float | int:
 
 def label_cell(label: str) -> int:
     """Return the hash of a label's text, from 0 to `CELLS`."""
-    return crc32(label.encode("utf-8", "surrogatepass")) % CELLS
+    return crc32(label.encode()) % CELLS
 
 
 def by_number(counts: Mapping[str, int]) -> dict[int, int]:

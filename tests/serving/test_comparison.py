@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -190,6 +191,11 @@ def test_the_ten_largest_disagreements_are_kept_with_their_answers():
     many = single(labels(*["a"] * 500), labels(*["b" * 5000] * 500))
     assert len(many.largest) == 10
     assert many.largest[0].shadow == "b" * 200
+
+
+def test_text_that_is_no_unicode_is_told_all_the_same():
+    comparison = single(labels("a"), Outputs(labels=np.array(["\ud800"], dtype=object)))
+    assert msgspec.json.decode(msgspec.json.encode(comparison.to_dict()))["largest"][0]["shadow"] == "?"
 
 
 def test_a_difference_beyond_measure_spoils_no_mean():

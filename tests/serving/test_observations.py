@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,6 +106,12 @@ def test_what_is_no_number_is_a_label():
     odd = [np.array([math.nan]), np.array([True]), np.array([b"x"]), np.array(["2020-01-01"], dtype="M8[D]")]
     seen = counted((0.01, False, values) for values in odd)
     assert seen.labels == {"nan": 1, "True": 1, "b'x'": 1, "2020-01-01": 1}
+
+
+def test_a_label_that_is_no_unicode_is_counted():
+    broken = np.array(["\ud800"], dtype=object)
+    seen = counted([(0.01, False, broken), (0.01, False, broken)])
+    assert msgspec.json.decode(msgspec.json.encode(seen.to_dict()))["labels"] == {"?": 2}
 
 
 def test_labels_without_end_take_bounded_memory():
