@@ -63,13 +63,17 @@ class GenericDecoder:
 
     def decode(self, body: bytes, kind: str) -> ScoringRequest:
         if kind == CSV:
-            header, rows = parse_csv(body)
+            header, rows = _filled_csv(body)
             data = {"columns": header, "data": rows}
             return ScoringRequest(Generic("csv", data), params=self._parameters.defaults)
         name, data, params = split_document(parse_json(body))
         output, own = self._parameters.read(params)
         if name == "dataframe_split":
-            check_split(data)
+            _, rows = check_split(data)
+            index = data.get("index", rows)
+            if not isinstance(index, list) or len(index) != len(rows):
+                message = "index is no list of a label for each row"
+                raise invalid(message, field=f"{name}.index", expected=f"a list of {len(rows)} labels, or no index")
         elif name == "dataframe_records":
             check_records(data, name)
         elif not isinstance(data, dict) and not (isinstance(data, list) and data):
@@ -150,9 +154,7 @@ class FrameDecoder:
         return self._checked([list(row) for row in zip(*data.values(), strict=True)], sources)
 
     def _from_csv(self, body: bytes) -> Rows:
-        header, rows = parse_csv(body)
-        if not rows:
-            raise invalid("there are no rows", field="body", expected="one row or more below the header")
+        header, rows = _filled_csv(body)
         if header[0] == "" and "" not in self._positions:  # the row labels that pandas writes first unless told not to
             header, rows = header[1:], [row[1:] for row in rows]
         return self._checked(rows, self._sources(header), ColumnCodec.parse)
@@ -190,6 +192,14 @@ class FrameDecoder:
     def _listed(self) -> str:
         names = ", ".join(self.names[:30])
         return f"the columns {names}" + (f" and {len(self.names) - 30} more" if len(self.names) > 30 else "")
+
+
+def _filled_csv(body: bytes) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a CSV body that holds a row at least."""
+    header, rows = parse_csv(body)
+    if not rows:
+        raise invalid("there are no rows", field="body", expected="one row or more below the header")
+    return header, rows
 
 
 def _bare(data: Any) -> bool:

@@ -230,7 +230,7 @@ def _rows_of_split(data: Any) -> Any:
     if not isinstance(data, dict) or "columns" not in data:
         return data.get("data") if isinstance(data, dict) and set(data) <= {"data", "index"} else data
     names = data["columns"]
-    given = [str(name) if isinstance(name, int) else name for name in names] if isinstance(names, list) else names
+    given = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else names
     columns, rows = check_split({**data, "columns": given})
     order = _order(columns)
     return [[row[place] for place in order] for row in rows]

@@ -137,6 +137,81 @@ def constant_bundle(folder: Path, value: float, inputs: dict | list | None = Non
     )
 
 
+MIXED = [
+    {"name": "distance", "type": "double"},
+    {"name": "delay", "type": "double", "nullable": True},
+    {"name": "hour", "type": "long"},
+    {"name": "carrier", "type": "string"},
+    {"name": "weekend", "type": "boolean"},
+    {"name": "sched, dep", "type": "datetime"},
+    {"name": "tail", "type": "string", "required": False, "nullable": True},
+    {"name": "seats", "type": "float", "required": False},
+]
+
+
+def mixed_bundle(folder: Path) -> Path:
+    """A classifier in ONNX over columns of every kind: sigmoid of a sum, in which a null counts nothing."""
+    names = [column["name"] for column in MIXED]
+    kinds = {"string": TensorProto.STRING, "long": TensorProto.INT64}
+    types = {column["name"]: kinds.get(column["type"], TensorProto.DOUBLE) for column in MIXED}
+    nodes, terms = [], []
+    for number, name in enumerate(names):
+        plain = f"plain{number}"
+        if types[name] == TensorProto.STRING:
+            keys = {"keys_strings": ["AA", "UA"], "values_floats": [1.0, 2.0], "default_float": 0.0}
+            nodes.append(helper.make_node("LabelEncoder", [name], [f"f{number}"], domain="ai.onnx.ml", **keys))
+            nodes.append(helper.make_node("Cast", [f"f{number}"], [plain], to=TensorProto.DOUBLE))
+        else:
+            nodes.append(helper.make_node("Cast", [name], [plain], to=TensorProto.DOUBLE))
+        nodes.append(helper.make_node("IsNaN", [plain], [f"none{number}"]))
+        nodes.append(helper.make_node("Where", [f"none{number}", "zero", plain], [f"term{number}"]))
+        terms.append(f"term{number}")
+    nodes += [
+        helper.make_node("Sum", terms, ["sum"]),
+        helper.make_node("Sigmoid", ["sum"], ["yes"]),
+        helper.make_node("Sub", ["one", "yes"], ["no"]),
+        helper.make_node("Concat", ["no", "yes"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mixed",
+        [helper.make_tensor_value_info(name, types[name], [None, 1]) for name in names],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", TensorProto.DOUBLE, [None, 2]),
+        ],
+        [helper.make_tensor(name, TensorProto.DOUBLE, [1], [value]) for name, value in (("zero", 0.0), ("one", 1.0))],
+    )
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 2)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    example = [[500.0, None, 7, "AA", False, "2013-01-01T05:15:00", None, 150.0]]
+    return write(
+        folder,
+        {"model.onnx": model.SerializeToString()},
+        runtime="onnx",
+        model={"path": "model.onnx"},
+        signature={
+            "inputs": MIXED,
+            "task": "classification",
+            "classes": [0, 1],
+            "example": {"columns": names, "data": example},
+        },
+        onnx={
+            "inputs": [{"name": name, "column": name, "dtype": "float64"} for name in names],
+            "label_output": "label",
+            "probability_output": "probabilities",
+        },
+    )
+
+
+class Counts:
+    """A model without a signature: takes anything and answers how many rows it was given."""
+
+    def predict(self, rows):
+        return np.array([len(rows) if hasattr(rows, "__len__") else 0])
+
+
 class Raises:
     """A model that fails."""
 

@@ -135,6 +135,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "onnx": lambda: bundles.onnx_bundle(root / "onnx"),
         "skops": lambda: bundles.sklearn_bundle(root / "skops"),
         "cloudpickle": lambda: bundles.sklearn_bundle(root / "cloudpickle", serialization="cloudpickle"),
+        "mixed": lambda: bundles.mixed_bundle(root / "mixed"),
+        "generic": lambda: bundles.sklearn_bundle(
+            root / "generic", bundles.Counts(), {"inputs": None, "task": "other"}, "cloudpickle"
+        ),
         "ten": lambda: bundles.constant_bundle(root / "ten", 10.0),
         "twenty": lambda: bundles.constant_bundle(root / "twenty", 20.0),
         "tensor": lambda: bundles.constant_bundle(

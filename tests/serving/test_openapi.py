@@ -1,24 +1,36 @@
 from __future__ import annotations
 
+import ast
+import csv
+import datetime
+import io
 import json
 import re
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nbmlops.serving.openapi import answer_schema, request_schema
-from nbmlops.serving.signature import parse_signature
+from nbmlops import serving
+from nbmlops.serving.columns import ColumnCodec
+from nbmlops.serving.errors import RequestError
+from nbmlops.serving.schemas import answer_schema, csv_schema, request_schema
+from nbmlops.serving.signature import Column, parse_signature
+from nbmlops.serving.statuses import PROBLEMS
+from nbmlops.serving.values import column_schema
 
 from . import bundles
 
 RECORD = {"distance": 500.0, "hour": 7, "carrier": "AA"}
 GOOD = [
     {"dataframe_split": {"columns": ["distance", "hour", "carrier"], "data": [[500.0, 7, "AA"]]}},
-    {"dataframe_split": {"columns": ["carrier", "hour", "distance"], "data": [["AA", 7, 500]]}},
     {"dataframe_records": [RECORD]},
     {"instances": [RECORD]},
     {"inputs": [RECORD], "params": {"output": "both"}},
     {"inputs": {name: [value] for name, value in RECORD.items()}},
+    {"inputs": {name: [value] * 3 for name, value in RECORD.items()}},
+    {"inputs": RECORD},
 ]
 BAD = [
     {},
@@ -30,6 +42,8 @@ BAD = [
     {"dataframe_records": [RECORD], "inputs": [RECORD]},
     {"dataframe_records": [RECORD], "params": {"output": "other"}},
     {"dataframe_split": {"columns": ["distance"], "data": [[1.0]]}},
+    {"dataframe_split": {"columns": ["distance", "hour", "carrier"], "data": [[500.0, "AA", 7]]}},
+    {"inputs": {"distance": [1.0, 2.0], "hour": [7], "carrier": ["AA"]}},
 ]
 
 
@@ -48,6 +62,7 @@ def test_it_is_what_is_served(document, served):
             answer = served.run(served.request(method.upper(), path, b"", None, served.token))
             assert answer.status not in (404, 405), path
     assert set(document["paths"]["/invocations"]["post"]["responses"]) >= {"200", "401", "413", "422", "429", "504"}
+    assert set(document["paths"]) == set(served.application._routes)
 
 
 def test_equal_signatures_are_described_once(document):
@@ -76,6 +91,43 @@ def test_its_examples_are_answered_as_it_says(document, served):
 def test_what_it_allows_is_served(document, served, body):
     jsonschema.validate(body, document["components"]["schemas"]["Request-3"])
     assert served.post(body, **served.token).status == 200
+
+
+def test_the_order_of_columns_is_free_beyond_what_the_schema_spells(document, served):
+    columns = {"columns": ["carrier", "hour", "distance"], "data": [["AA", 7, 500]]}
+    assert served.post({"dataframe_split": columns}, **served.token).status == 200
+    split = document["components"]["schemas"]["Request-3"]["oneOf"][0]["properties"]["dataframe_split"]
+    assert "Another order" in split["properties"]["columns"]["description"]
+
+
+def test_every_format_has_an_example_that_is_answered(document, served):
+    content = document["paths"]["/invocations"]["post"]["requestBody"]["content"]
+    names = {name.partition(",")[0] for name in content["application/json"]["examples"]}
+    assert names == {"dataframe_split", "dataframe_records", "instances", "inputs"}
+    for example in content["text/csv"]["examples"].values():
+        pattern = document["paths"]["/invocations"]["post"]["requestBody"]["content"]["text/csv"]["schema"]
+        jsonschema.validate(example["value"], pattern)
+        answer = served.post(example["value"].encode(), "text/csv", **served.token)
+        assert answer.status == 200
+
+
+def test_every_error_that_the_source_raises_is_in_the_table():
+    raised = set()
+    for path in serving.source_files().values():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RequestError":
+                status, code = (argument.value for argument in node.args[:2] if isinstance(argument, ast.Constant))
+                raised.add((status, code))
+    told = {(problem.status, problem.code) for problem in PROBLEMS}
+    assert raised <= told
+    assert len(told) == len(PROBLEMS)
+
+
+def test_versions_of_any_name_have_a_schema(served, made):
+    served.configure(('a"b', made("ten"), 1), ("a_b", made("onnx"), 1))
+    schemas = served.get("/openapi.json").json["components"]["schemas"]
+    assert len(schemas) == 5
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
 
 
 @pytest.mark.parametrize("body", BAD)
@@ -108,6 +160,61 @@ def test_every_kind_of_signature_is_described(inputs, good, bad):
     jsonschema.validate(good, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(bad, schema)
+
+
+def takes(column: Column, value) -> bool:
+    try:
+        ColumnCodec(column).check(value, 0)
+    except RequestError:
+        return False
+    return True
+
+
+def fits(column: Column, value) -> bool:
+    return jsonschema.Draft202012Validator(column_schema(column)).is_valid(value)
+
+
+@given(
+    st.dates(datetime.date(1600, 1, 1), datetime.date(2400, 1, 1)),
+    st.sampled_from(["", "T00:00", " 23:59:59", "T12:30:01.123456789", "T24:00", "T1:00", "T12:60"]),
+    st.sampled_from(["", "Z", "+05:30", "-0800", "+24:00", "z"]),
+)
+def test_the_schema_of_a_moment_is_as_strict_as_the_codec(day, time, zone):
+    value = f"{day}{time}{zone}"
+    assert fits(Column("x", "datetime"), value) == takes(Column("x", "datetime"), value)
+
+
+@pytest.mark.parametrize(
+    "value", ["2013-02-29", "2012-02-29", "1900-02-29", "2000-02-29", "2013-04-31", "2013-13-01", ""]
+)
+def test_the_calendar_is_known(value):
+    assert fits(Column("x", "datetime"), value) == takes(Column("x", "datetime"), value)
+
+
+@given(st.text("AQgw=/+b\n", max_size=9))
+def test_what_the_schema_takes_for_base64_the_codec_takes(value):
+    if not value.endswith("\n") and fits(Column("x", "binary"), value):
+        assert takes(Column("x", "binary"), value)
+
+
+@given(
+    st.sampled_from(["boolean", "integer", "long", "float", "double", "string"]),
+    st.booleans(),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+)
+def test_the_schema_of_a_value_is_as_strict_as_the_codec(kind, nullable, value):
+    column = Column("x", kind, nullable=nullable)
+    assert fits(column, value) == takes(column, value)
+
+
+def test_a_csv_schema_knows_the_columns():
+    signature = parse_signature({"inputs": bundles.MIXED})
+    valid = jsonschema.Draft202012Validator(csv_schema(signature)).is_valid
+    out = io.StringIO()
+    csv.writer(out).writerows([signature.names, [1.5, "", 7, "A,A", "true", "2013-01-01", "", 1]])
+    assert valid(out.getvalue())
+    assert not valid(out.getvalue().replace("7", "x"))
+    assert not valid(out.getvalue().splitlines()[0])
 
 
 def test_the_answer_of_an_unknown_model_may_be_anything():

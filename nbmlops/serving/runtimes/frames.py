@@ -58,11 +58,22 @@ def generic_frame(generic: Generic) -> Any:
         return frame.apply(_numbers)
     if generic.format == "dataframe_records":
         return pd.DataFrame(data)
-    if isinstance(data, list) and data and isinstance(data[0], dict) and generic.format == "instances":
-        return {name: np.array([row[name] for row in data]) for name in data[0]}
     if isinstance(data, dict):
-        return {name: np.array(values) for name, values in data.items()}
-    return np.array(data) if isinstance(data, list) and not any(isinstance(row, dict) for row in data) else data
+        return {name: _array(values) for name, values in data.items()}
+    if not any(isinstance(row, dict) for row in data):
+        return _array(data)
+    alike = all(isinstance(row, dict) and row.keys() == data[0].keys() for row in data)
+    if generic.format == "instances" and alike:
+        return {name: _array([row[name] for row in data]) for name in data[0]}
+    return data
+
+
+def _array(values: Any) -> Any:
+    """Return values as an array; lists of different lengths are none, and the model gets them as they came."""
+    try:
+        return np.array(values)
+    except ValueError:
+        return values
 
 
 def _numbers(column: pd.Series) -> pd.Series:
