@@ -90,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._connections.add(self)
         self._ticker.enter(self)
+        self._since = self._ticker.now
         if len(self._connections) > self._application.limits.connections:
             message = "the endpoint has as many connections open as it takes"
             self._give_up(RequestError(503, "too_many_connections", message, expected="another try in a second"))

@@ -43,19 +43,26 @@ class Ticker:
 
     def enter(self, member: Timed) -> None:
         """Look at `member` from now on."""
-        self._members.add(member)
         if self._timer is None:
-            self._tick()
+            self._look()
+            self._wait()
+        self._members.add(member)
 
     def leave(self, member: Timed) -> None:
         """Look at it no more."""
         self._members.discard(member)
 
     def _tick(self) -> None:
-        self.now = monotonic()
-        self.date = formatdate(usegmt=True).encode()
+        self._look()
         for member in list(self._members):
             member.overdue()
         self._timer = None
         if self._members:
-            self._timer = asyncio.get_running_loop().call_later(min(self.interval, LONGEST), self._tick)
+            self._wait()
+
+    def _look(self) -> None:
+        self.now = monotonic()
+        self.date = formatdate(usegmt=True).encode()
+
+    def _wait(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(min(self.interval, LONGEST), self._tick)
