@@ -42,7 +42,9 @@ def describe(endpoint: str, arms: Arms, *, authenticated: bool) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": endpoint, "version": __version__, "description": f"The scoring server of {endpoint}."},
         "paths": {
-            "/invocations": {"post": _invocations(_body(requests, signatures), _any(answers), arms, authenticated)},
+            "/invocations": {
+                "post": _invocations(_body(requests, signatures), _any(answers), arms, authenticated=authenticated)
+            },
             **_pages(authenticated),
         },
         "components": {"schemas": schemas},
@@ -78,7 +80,7 @@ def _body(requests: list[Schema], signatures: list[Signature]) -> Schema:
     return {"required": True, "content": content}
 
 
-def _invocations(body: Schema, answer: Schema, arms: Arms, authenticated: bool) -> Schema:
+def _invocations(body: Schema, answer: Schema, arms: Arms, *, authenticated: bool) -> Schema:
     pin = {
         "name": "x-nbmlops-version",
         "in": "header",
