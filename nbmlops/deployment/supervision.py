@@ -93,7 +93,7 @@ class Supervisor:
         self._fleet = Fleet(ground, self._recorder.tell, self._keeping.tokens.access)
         self._watch = Watch(self._move, self._recorder.tell)
         self._capturing = Capturing()
-        self._comparisons: dict[int, list[dict[str, Any]]] = {}  # of each scorer, gone ones too
+        self._comparisons: dict[int, dict[str, Any]] = {}  # of each scorer, gone ones too: by shadow
         self._changing = asyncio.Lock()
         self._stored: Stored | None = None
         self._is_stored = True  # on the disk, too
@@ -213,11 +213,7 @@ class Supervisor:
             self._last_request = max(self._last_request, time.monotonic() - figures["idle_s"])
             for arm, of_arm in figures["arms"].items():
                 self._requests[pid, arm] = of_arm["requests"]
-            self._comparisons[pid] = [
-                {"shadow": shadow, "counts": counts}
-                for of_arm in figures["arms"].values()
-                for shadow, counts in of_arm.get("comparisons", {}).items()
-            ]
+            self._comparisons[pid] = figures.get("comparisons", {})
         for notice in self._capturing.take(found):
             self._recorder.tell(notice)
         return found
@@ -343,7 +339,11 @@ class Supervisor:
             "since": stored.since,
             "rollout": self._watch.state(),
             "capture": self._capturing.state(),
-            "comparisons": [one for of_one in self._comparisons.values() for one in of_one],
+            "comparisons": [
+                {"shadow": shadow, "counts": counts}
+                for of_one in self._comparisons.values()
+                for shadow, counts in of_one.items()
+            ],
             "processes": [
                 {"name": post.name, "pid": member.child.pid, "rss": resident(member.child.pid)}
                 for post, member in sorted(members.items())

@@ -74,7 +74,7 @@ def endpoints(events: Iterable[Event]) -> dict[str, EndpointState]:
         name = str(event.data.get("endpoint") or event.subject.removeprefix("endpoint/"))
         state = states.get(name)
         if state is not None and _is_late(state, event):
-            states[name] = replace(state, splits=(*state.splits, _traffic(event)))
+            states[name] = _overtaken(state, event)
         elif state is not None or change is _deployed:
             states[name] = change(state or EndpointState(name, status="deleted"), event)
     return states
@@ -83,6 +83,13 @@ def endpoints(events: Iterable[Event]) -> dict[str, EndpointState]:
 def _is_late(state: EndpointState, event: Event) -> bool:
     """Whether the event tells of a change that a later one, appended before it, has overtaken."""
     return state.status != "deleted" and 0 < _revision(event) < state.revision
+
+
+def _overtaken(state: EndpointState, event: Event) -> EndpointState:
+    """Take the split of an event that was late as one that came before, and what it loaded as loaded."""
+    known = set(state.versions)
+    loaded = [frozen_map(arm) for arm in event.data.get("arms") or () if str(arm.get("version")) not in known]
+    return replace(state, splits=(*state.splits, _traffic(event)), arms=(*state.arms, *loaded))
 
 
 def _revision(event: Event) -> int:

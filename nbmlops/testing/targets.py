@@ -59,6 +59,18 @@ def applying_brings_it_about(target: Target, first: ArmSpec, second: ArmSpec) ->
     assert [one.name for one in target.statuses()].count(NAME) == 1
 
 
+def a_shadow_is_kept_apart_from_the_traffic(target: Target, first: ArmSpec, second: ArmSpec) -> None:
+    """A shadow has its share beside the traffic, and a change of its share is a change."""
+    spec = _spec(first, replace(second, weight=0.0, shadow=50.0))
+    status = target.apply(target.plan(spec))
+    assert (status.traffic, status.shadows) == ({first.version: 100.0}, {second.version: 50.0}), status
+    assert target.plan(spec).changes == ()
+    less = spec.with_shadows({second.version: 10.0})
+    assert target.plan(less).changes
+    assert target.apply(target.plan(less)).shadows == {second.version: 10.0}
+    assert target.spec(NAME) == less
+
+
 def a_stale_plan_is_refused(target: Target, first: ArmSpec, second: ArmSpec) -> None:
     """A plan made before somebody else changed the endpoint is refused and changes nothing."""
     target.apply(target.plan(_spec(first)))
@@ -108,6 +120,7 @@ def no_token_without_authentication(target: Target, first: ArmSpec, second: ArmS
 PROMISES: tuple[Promise, ...] = (
     planning_changes_nothing,
     applying_brings_it_about,
+    a_shadow_is_kept_apart_from_the_traffic,
     a_stale_plan_is_refused,
     the_address_stays,
     deleting_leaves_nothing,

@@ -182,7 +182,7 @@ def test_the_token_is_in_its_file_alone(target: LocalTarget, workspace: Workspac
         process = psutil.Process(pid)
         assert token not in " ".join(process.cmdline())
         assert token not in str(process.environ())
-    for file in folder.iterdir():
+    for file in (file for file in folder.rglob("*") if file.is_file()):
         assert file.name == "token" or token.encode() not in file.read_bytes(), file
 
 

@@ -12,15 +12,21 @@ from nbmlops.deployment import (
     ArmSpec,
     EndpointSpec,
     EndpointStatus,
+    MemberSpec,
+    Progressive,
     down,
     endpoint,
     endpoints,
+    ensemble,
+    for_journal,
     rollback,
     set_traffic,
     target_of,
+    traffic_of,
     undeploy,
 )
 from nbmlops.deployment import target as seam
+from nbmlops.deployment.operate import states
 from nbmlops.journal import Journal
 from nbmlops.testing.fakes import FakeTarget
 from tests.deployment.conftest import an_arm
@@ -192,3 +198,91 @@ def test_the_handle_shows_what_is_there_now(fake: FakeTarget, workspace: Workspa
     assert "2: 100 %" in one._repr_html_()
     one.delete(reason="over")
     assert journal.events("endpoint.deleted")[0].reason == "over"
+
+
+def test_shadows_are_set_beside_the_split_and_journalled(
+    fake: FakeTarget, workspace: Workspace, journal: Journal
+) -> None:
+    deploy(fake, journal, ONE, warm(TWO), warm(THREE))
+    change = set_traffic(workspace, journal, "flights", shadows={2: 50, "3": 10})
+    assert (change.before, change.traffic, change.shadows) == ({"1": 100.0}, {"1": 100.0}, {"2": 50.0, "3": 10.0})
+    event = journal.events("endpoint.traffic_moved")[0]
+    assert event.data["shadows"] == {"2": 50.0, "3": 10.0}
+    assert dict(states(journal)["flights"].shadows) == {"2": 50.0, "3": 10.0}
+    moved = set_traffic(workspace, journal, "flights", traffic={"1": 90, "2": 10}, shadows={"3": 0})
+    assert (moved.traffic, moved.shadows, moved.shadows_before) == (
+        {"1": 90.0, "2": 10.0},
+        {},
+        {"2": 50.0, "3": 10.0},
+    )
+    assert dict(states(journal)["flights"].shadows) == {}
+    assert traffic_of(workspace, journal, "flights").traffic == {"1": 90.0, "2": 10.0}
+    assert len(journal.events("endpoint.traffic_moved")) == 2
+
+
+def test_rollback_leaves_shadows_and_ends_a_rollout(fake: FakeTarget, workspace: Workspace, journal: Journal) -> None:
+    deploy(fake, journal, ONE)
+    rolling = replace(
+        EndpointSpec("flights", "offset", (ONE, warm(TWO), replace(warm(THREE), shadow=20.0))).with_traffic(
+            {"1": 95, "2": 5}
+        ),
+        progressive=Progressive("2", (5.0, 25.0, 100.0), 60.0),
+    )
+    fake.apply(fake.plan(rolling))
+    told = {"model": "offset", "target": "fake", "traffic": rolling.traffic, "shadows": rolling.shadows}
+    journal.append("endpoint.deployed", "endpoint/flights", told)
+    stepped = rolling.stepped()
+    fake.apply(fake.plan(stepped))
+    step = {"endpoint": "flights", "traffic": stepped.traffic, "previous": rolling.traffic, "shadows": stepped.shadows}
+    journal.append("endpoint.rollout_advanced", "endpoint/flights", step)
+    rollback(workspace, journal, "flights")
+    spec = fake.spec("flights")
+    assert (spec.traffic, spec.shadows, spec.progressive) == ({"1": 100.0}, {"3": 20.0}, None)
+    assert spec.candidates == {}
+
+
+def test_dividing_by_hand_ends_a_rollout_and_says_so(fake: FakeTarget, workspace: Workspace, journal: Journal) -> None:
+    rolling = replace(
+        EndpointSpec("flights", "offset", (ONE, warm(TWO))).with_traffic({"1": 95, "2": 5}),
+        progressive=Progressive("2", (5.0, 100.0), 60.0),
+    )
+    deploy(fake, journal, ONE)
+    fake.apply(fake.plan(rolling))
+    change = set_traffic(workspace, journal, "flights", traffic={"1": 50, "2": 50})
+    assert "version 2 over 5, 100 %" in change.ended
+    assert fake.spec("flights").progressive is None
+
+
+def test_rollback_loads_an_ensemble_with_its_members(fake: FakeTarget, workspace: Workspace, journal: Journal) -> None:
+    members = []
+    for name in "ab":
+        (workspace.bundles / f"{name}1").mkdir()
+        members.append(MemberSpec("1", name, workspace.bundles / f"{name}1", f"sha256:{name}1", "onnx", 2.0))
+    combined = ensemble(members, "offset", combine="vote")
+    told = {"model": "offset", "target": "fake", "traffic": {combined.version: 100.0}}
+    journal.append("endpoint.deployed", "endpoint/flights", told | {"arms": [for_journal(combined)]})
+    deploy(fake, journal, ONE)
+    rollback(workspace, journal, "flights")
+    assert fake.spec("flights").arms[0] == combined
+    assert states(journal)["flights"].arms[0]["members"][0]["model"] == "a"
+
+
+def test_only_an_endpoint_with_a_token_has_it_rotated_and_the_journal_holds_none(
+    fake: FakeTarget, workspace: Workspace, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(fake, journal, ONE)
+    one = endpoint(workspace, journal, "flights")
+    with pytest.raises(Refused, match="'fake' can't rotate"):
+        one.rotate_token()
+    rotated = []
+    monkeypatch.setattr(fake, "rotate_token", lambda name, grace_s: rotated.append((name, grace_s)), raising=False)
+    one.rotate_token(grace="10m", reason="somebody left")
+    assert rotated == [("flights", 600.0)]
+    event = journal.events("endpoint.token_rotated")[0]
+    assert (event.data["grace_s"], event.reason) == (600.0, "somebody left")
+    with pytest.raises(InvalidInput, match="is no time"):
+        one.rotate_token(grace=-1)
+    fake.apply(fake.plan(replace(fake.spec("flights"), auth=False)))
+    with pytest.raises(Refused, match="needs no token"):
+        one.rotate_token()
+    assert len(rotated) == 1

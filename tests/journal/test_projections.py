@@ -79,6 +79,70 @@ def test_rollbacks_walk_back_one_split_at_a_time() -> None:
     assert endpoints(_events(*changes))["flights"].splits == ()
 
 
+def test_steps_of_a_rollout_move_the_traffic_and_are_undone_together() -> None:
+    changes = [
+        _deployed({"1": 100}),
+        _deployed({"1": 95, "2": 5}),
+        _moved("rollout_advanced", {"1": 75, "2": 25}),
+        _moved("rollout_finished", {"2": 100}),
+    ]
+    state = endpoints(_events(*changes))["flights"]
+    assert (state.traffic, state.splits) == ({"2": 100.0}, ({"1": 100.0},))
+    state = endpoints(_events(*changes[:3], _moved("rolled_back", {"1": 100})))["flights"]
+    assert (state.traffic, state.splits) == ({"1": 100.0}, ())
+
+
+def test_a_change_that_was_overtaken_is_not_the_last_word() -> None:
+    """Two kernels and a supervisor append in another order than they changed the endpoint."""
+    first, second, third = (
+        _endpoint("traffic_moved", traffic=traffic, shadows=shadows, revision=revision)
+        for traffic, shadows, revision in (
+            ({"1": 90, "2": 10}, {"3": 5}, 2),
+            ({"1": 50, "2": 50}, {"3": 6}, 3),
+            ({"1": 100}, {}, 4),
+        )
+    )
+    state = endpoints(_events(_deployed({"1": 100}), third, second, first))["flights"]
+    assert (state.traffic, state.shadows, state.revision) == ({"1": 100.0}, {}, 4)
+    assert {"1": 90.0, "2": 10.0} in state.splits
+    kind, subject, data = _deployed({"1": 95, "2": 5})
+    late = endpoints(_events(_deployed({"1": 100}), third, (kind, subject, data | {"revision": 2})))["flights"]
+    assert (late.traffic, late.versions) == ({"1": 100.0}, ("1", "2"))
+    again = endpoints(_events(_deployed({"1": 100}), third, _endpoint("deleted"), first, _deployed({"2": 100})))
+    assert (again["flights"].traffic, again["flights"].revision) == ({"2": 100.0}, 0)
+
+
+def test_what_a_rollout_did_is_told_in_words() -> None:
+    split = {"traffic": {"1": 100.0}, "previous": {"1": 95.0, "2": 5.0}, "because": "version 2: error rate 9 %"}
+    told = [
+        describe(event)
+        for event in _events(
+            _endpoint("guardrail_tripped", rule="error_rate", **split),
+            _endpoint("rolled_back", **split),
+            _endpoint("rolled_back", **(split | {"because": None})),
+            _endpoint("rollout_advanced", **split),
+            _endpoint("token_rotated", grace_s=60.0),
+            _endpoint("capture_failing", because="the traffic can't be kept (no space left); scoring goes on"),
+        )
+    ]
+    assert told == [
+        "flights: guardrail error_rate tripped, version 2: error rate 9 %",
+        "flights rolled back from 1 = 95 %, 2 = 5 % to 1 = 100 %: version 2: error rate 9 %",
+        "flights rolled back from 1 = 95 %, 2 = 5 % to 1 = 100 %",
+        "rollout at flights went on from 1 = 95 %, 2 = 5 % to 1 = 100 %: version 2: error rate 9 %",
+        "flights has a new token; the one before is taken for 60.0 s more",
+        "flights: the traffic can't be kept (no space left); scoring goes on",
+    ]
+
+
+def test_history_tells_of_a_member_where_its_ensemble_was_deployed() -> None:
+    kind, subject, data = _deployed({"a-3x1+b-1x1": 100})
+    members = [{"model": "a", "version": "3"}, {"model": "b", "version": "1"}]
+    arms = [{"version": "a-3x1+b-1x1", "bundle": "sha256:e", "members": members}]
+    events = _events((kind, subject, data | {"arms": arms}))
+    assert [len(history(events, model)) for model in ("a/3", "a", "b/1", "a/4", "c")] == [1, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("what", "status"),
     [

@@ -38,6 +38,15 @@ def test_a_warm_version_without_traffic_counts_as_deployed(journal: Journal) -> 
     assert guards.deployed(journal)[("flights", 3)] == ("api",)
 
 
+def test_a_member_of_an_ensemble_counts_as_deployed(journal: Journal) -> None:
+    arm = {"version": "a-3x3+b-1x1", "members": [{"model": "flights", "version": "3"}, {"model": "b", "version": "1"}]}
+    data = {"endpoint": "api", "model": "api", "arms": [arm], "traffic": {"a-3x3+b-1x1": 100.0}}
+    journal.append("endpoint.deployed", "endpoint/api", data)
+    assert guards.deployed(journal) == {("flights", 3): ("api",), ("b", 1): ("api",)}
+    with pytest.raises(Refused, match="flights/3 can't be deleted: it is deployed at api"):
+        guards.check_unused(VERSION, guards.deployed(journal), "deleted")
+
+
 def test_a_deleted_endpoint_holds_nothing_and_a_stopped_one_does(journal: Journal) -> None:
     deploy(journal, "api", "3")
     journal.append("endpoint.stopped", "endpoint/api", {"endpoint": "api", "because": "idle"})
