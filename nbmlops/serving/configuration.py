@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import ServingError
+from .guardrails import Rules
 
 FORMAT = 1
 
@@ -133,6 +134,8 @@ class ServingConfig(msgspec.Struct, frozen=True):
         The folder in which the scorers of an endpoint leave their counts, so that each can tell those of all.
     salt : str
         Makes which key falls on which arm differ between endpoints.
+    guardrails : Rules, optional
+        What a server that stands alone holds its versions to; a supervisor holds them itself.
     """
 
     endpoint: str
@@ -148,6 +151,7 @@ class ServingConfig(msgspec.Struct, frozen=True):
     origins: list[str] = []
     counts: str | None = None
     salt: str = ""
+    guardrails: Rules | None = None
 
 
 def parse_config(document: Any) -> ServingConfig:
@@ -160,7 +164,7 @@ def parse_config(document: Any) -> ServingConfig:
     """
     try:
         config = msgspec.convert(document, ServingConfig)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise ServingError("invalid_configuration", f"the configuration can't be read: {error}") from error
     names = [arm.name for arm in config.arms]
     problems = {

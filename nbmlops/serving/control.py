@@ -11,6 +11,7 @@ from .arms import Arm, load_arm
 from .configuration import ArmConfig, ServingConfig, parse_config
 from .ensemble import EnsembleBackend
 from .errors import ServingError, WorkerUnavailable
+from .observations import Observations
 from .remote import WorkerBackend
 from .router import Router
 
@@ -38,7 +39,10 @@ class Control:
         ------
         ServingError
         """
-        config = parse_config(document)
+        return await self.apply(parse_config(document))
+
+    async def apply(self, config: ServingConfig) -> dict[str, Any]:
+        """Serve a configuration that was read already."""
         loop = asyncio.get_running_loop()
         current = self._application.router.arms if self._application.router else {}
         arms: list[Arm] = []
@@ -59,6 +63,9 @@ class Control:
         return {"arms": [arm.description() for arm in arms]}
 
     def _swap(self, config: ServingConfig, arms: list[Arm], current: dict[str, Arm]) -> None:
+        if config.guardrails is not None and self._weights(config) != self._weights(self._application.config):
+            for arm in arms:  # versions are judged by what they did at one split
+                arm.observations = Observations()
         for arm, entry in zip(arms, config.arms, strict=True):
             arm.config = entry
         self._application.configure(config, Router(arms, config.salt))
@@ -67,6 +74,17 @@ class Control:
                 task = asyncio.get_running_loop().create_task(arm.close())
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+
+    @staticmethod
+    def _weights(config: ServingConfig | None) -> dict[str, float]:
+        return {arm.name: arm.weight for arm in config.arms} if config else {}
+
+    def look(self) -> tuple[ServingConfig, dict[str, Observations]]:
+        """Return the configuration in force and what its arms counted at this split of traffic."""
+        application = self._application
+        assert application.config is not None
+        assert application.router is not None
+        return application.config, {name: arm.observations for name, arm in application.router.arms.items()}
 
     def stats(self) -> dict[str, Any]:
         """Return what a supervisor wants to know.
