@@ -15,14 +15,15 @@ from .configuration import Limits, ServingConfig
 from .docs import page
 from .errors import RequestError
 from .exchange import JSON, Answer, Head, Reply
-from .metrics import CONTENT_TYPE, ServerMetrics
+from .metrics import ServerMetrics
+from .noted import Noted
 from .noting import Notes
 from .openapi import describe
 from .router import Router
 from .scoring import Scoring
 from .wires import MLFLOW, Wire
 
-Page = Callable[[], Answer]
+Page = Callable[[Head], Answer]
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,6 +68,7 @@ class Application:
         self.config: ServingConfig | None = None
         self.scoring = Scoring(self)
         self.notes = Notes()
+        self.metrics.sources.append(Noted(self.notes, lambda: self.metrics.arms))
         self._access = Access(ServingConfig(endpoint="", arms=[], token=None))
         self._routes = self._fixed_routes()
 
@@ -114,8 +116,8 @@ class Application:
 
     def refuse(self, head: Head, error: RequestError) -> Answer:
         """Return the answer to a request that reached no arm, and count it."""
-        self.metrics.unrouted[error.status, error.code] += 1
         route = self._routes.get(head.path)
+        self.metrics.observe_refusal(head.method, head.path if route else "", status=error.status, code=error.code)
         answer = (route.wire if route else MLFLOW).refuse(error)
         pages = self._access.answer_headers(head)
         answer.headers = [(b"x-prediction-id", str(uuid_utils.uuid7()).encode()), *answer.headers, *pages]
@@ -146,9 +148,11 @@ class Application:
     def _paged(self, page: Page) -> Callable[[Head, bytes, Reply], None]:
         def handle(head: Head, body: bytes, reply: Reply) -> None:
             try:
-                answer = page()
+                answer = page(head)
             except RequestError as error:
                 answer = self.refuse(head, error)
+            else:
+                self.metrics.observe_page(head.method, head.path, answer.status)
             reply(answer)
 
         return handle
@@ -159,21 +163,21 @@ class Application:
         arms = self.router.arms.values() if self.router else []
         return bool(arms) and all(arm.ready for arm in arms if arm.config.weight > 0)
 
-    def _health(self) -> Answer:
+    def _health(self, _: Head) -> Answer:
         return Answer(200, b'{"status":"ok"}') if self.ready else Answer(503, b'{"status":"unavailable"}')
 
-    def _version(self) -> Answer:
+    def _version(self, _: Head) -> Answer:
         arms = [arm.description() for arm in self.router.arms.values()] if self.router else []
         endpoint = self.config.endpoint if self.config else None
         return Answer(200, msgspec.json.encode({"server": __version__, "endpoint": endpoint, "arms": arms}))
 
-    def _metrics(self) -> Answer:
-        return Answer(200, self.metrics.text(), CONTENT_TYPE.encode())
+    def _metrics(self, head: Head) -> Answer:
+        return Answer(200, *self.metrics.exposition(head.headers.get(b"accept")))
 
-    def _openapi(self) -> Answer:
+    def _openapi(self, _: Head) -> Answer:
         return Answer(200, msgspec.json.encode(self._document()), JSON)
 
-    def _docs(self) -> Answer:
+    def _docs(self, _: Head) -> Answer:
         return Answer(200, page(self._document()).encode(), b"text/html; charset=utf-8")
 
     def _document(self) -> dict[str, Any]:

@@ -45,8 +45,9 @@ class Counts(msgspec.Struct):
         self.counters[key] = self.counters.get(key, 0.0) + value
 
     def measure(self, key: Key, value: float) -> None:
-        """Add to a gauge."""
-        self.gauges[key] = self.gauges.get(key, 0.0) + value
+        """Add to a gauge; of times the longest is kept."""
+        there = self.gauges.get(key, 0.0)
+        self.gauges[key] = max(there, value) if key[0].endswith("_seconds") else there + value
 
     def distribute(self, key: Key, values: list[float]) -> None:
         """Add to a histogram."""

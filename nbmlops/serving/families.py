@@ -49,9 +49,13 @@ class Family:
 COUNTERS: dict[str, Family] = {
     "http_requests": Family("Answered requests.", (*SAMPLE, "method", "route", "code")),
     "nbmlops_errors": Family("Requests answered with an error, by its code.", (*SAMPLE, "error_type")),
-    "nbmlops_shadow_requests": Family("Requests that a shadow was given a copy of.", (*SAMPLE, "outcome")),
-    "nbmlops_capture_records": Family("Predictions kept, dropped or lost.", ("outcome",)),
-    "nbmlops_capture_commits": Family("Commits of captured records.", ("outcome",)),
+    "nbmlops_guardrail_observations": Family("Requests that the guardrails judge by.", (*SAMPLE, "outcome")),
+    "nbmlops_shadow_requests": Family("Copies of requests that a shadow was to get.", (*SAMPLE, "outcome")),
+    "nbmlops_shadow_agreeing_requests": Family(
+        "Requests that a shadow answered as the caller was answered, by the share of their rows.", SAMPLE
+    ),
+    "nbmlops_capture_records": Family("Answered requests by what became of their record.", ("outcome",)),
+    "nbmlops_capture_failed_commits": Family("Commits of captured records that failed and are tried again.", ()),
     "process_cpu_seconds": Family("User and system CPU time, in seconds.", ("role", "pid")),
 }
 HISTOGRAMS: dict[str, Family] = {
@@ -69,7 +73,10 @@ GAUGES: dict[str, Family] = {
     "nbmlops_shadow_percent": Family("Share of the others' requests of which it gets a copy.", SAMPLE),
     "nbmlops_model_ready": Family("1 where requests can be answered now.", SAMPLE),
     "nbmlops_capture_pending": Family("Captured records that wait for their commit.", ()),
-    "nbmlops_capture_window_seconds": Family("The longest time to a commit: what a kill can lose.", ()),
+    "nbmlops_capture_failing": Family("Scorers whose last commit of captured records failed.", ()),
+    "nbmlops_capture_oldest_pending_seconds": Family("Age of the oldest record that waits for its commit.", ()),
+    "nbmlops_capture_slowest_commit_seconds": Family("The longest that a record waited for its commit.", ()),
+    "nbmlops_capture_window_seconds": Family("The longest that a record should wait: what a kill can lose.", ()),
     "process_resident_memory_bytes": Family("Resident memory, in bytes.", ("role", "pid")),
     "process_virtual_memory_bytes": Family("Virtual memory, in bytes.", ("role", "pid")),
     "process_start_time_seconds": Family("Start, in seconds since the epoch.", ("role", "pid")),

@@ -195,8 +195,13 @@ class ServerMetrics:
         self.write()
 
     def observe_page(self, method: str, route: str, status: int) -> None:
-        """Count an answer that is no prediction."""
+        """Count an answer that is no prediction; `route` is "" where there is none."""
         self.pages[method if method in METHODS else OTHER, route, status] += 1
+
+    def observe_refusal(self, method: str, route: str, *, status: int, code: str) -> None:
+        """Count a request that reached no arm."""
+        self.observe_page(method, route, status)
+        self.unrouted[status, code] += 1
 
     def rss_bytes(self) -> int:
         """Return the resident memory of this process, in bytes."""
@@ -213,8 +218,7 @@ class ServerMetrics:
             self._add_arm(counts, arm)
         for (method, route, status), count in self.pages.items():
             counts.count(("http_requests", "", "", method, route, str(status)), count)
-        for (status, code), count in self.unrouted.items():
-            counts.count(("http_requests", "", "", "", "", str(status)), count)
+        for (_, code), count in self.unrouted.items():
             counts.count(("nbmlops_errors", "", "", code), count)
         for source in self.sources:
             source(counts)

@@ -143,7 +143,7 @@ def test_what_is_told_is_in_the_file_first(tmp_path):
     async def main() -> tuple[bytes, Counts]:
         metrics = ServerMetrics()
         metrics.share(str(tmp_path))
-        metrics.unrouted[404, "not_found"] += 1
+        metrics.observe_refusal("GET", "", status=404, code="not_found")
         text = metrics.text()
         (file,) = tmp_path.iterdir()
         sheet = msgspec.msgpack.decode(file.read_bytes(), type=Sheet)
@@ -159,7 +159,7 @@ def test_a_full_disk_stops_nothing_and_is_counted(tmp_path, monkeypatch):
     async def main() -> ServerMetrics:
         metrics = ServerMetrics()
         metrics.share(str(tmp_path))
-        metrics.unrouted[404, "not_found"] += 1
+        metrics.observe_refusal("GET", "", status=404, code="not_found")
         with monkeypatch.context() as patch:
             patch.setattr(module.Path, "write_bytes", lambda *args: (_ for _ in ()).throw(OSError(28, "full")))
             metrics.write()

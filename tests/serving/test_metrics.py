@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,7 +47,7 @@ def test_the_official_parser_reads_what_happened(served, made):
     scored = {"version": "1", "method": "POST", "route": "/invocations", "model": "flights", "endpoint": "flights"}
     assert list(value(found, "http_requests_total", code="200", **scored).values()) == [4.0]
     assert list(value(found, "http_requests_total", code="422", **scored).values()) == [1.0]
-    assert list(value(found, "http_requests_total", version="", code="401").values()) == [1.0]
+    assert list(value(found, "http_requests_total", version="", route="/invocations", code="401").values()) == [1.0]
     assert list(value(found, "http_requests_total", version="2", code="200").values()) == [0.0]
     assert list(value(found, "nbmlops_errors_total", error_type="invalid_input").values()) == [1.0]
     assert list(value(found, "nbmlops_errors_total", error_type="unauthorized").values()) == [1.0]
@@ -77,9 +79,10 @@ def test_the_process_has_the_names_that_every_client_library_gives(served, made)
 def test_openmetrics_is_spoken_to_those_who_ask_for_it(served, made):
     served.configure(("1", made("ten"), 100), token="t")
     served.post(ONE, authorization="Bearer t")
-    text, kind = served.application.metrics.exposition(b"application/openmetrics-text;version=1.0.0,text/plain;q=0.5")
-    assert kind.startswith(b"application/openmetrics-text; version=1.0.0")
-    found = read(text.decode(), open_families)
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    answer = served.get("/metrics", authorization="Bearer t", accept=accept)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    found = read(answer.body.decode(), open_families)
     assert total(found, "http_requests_total", code="200") == 1.0
     assert served.application.metrics.exposition(b"text/plain;version=x")[1].startswith(b"text/plain; version=0.0.4")
     assert served.application.metrics.exposition(None)[1] == metrics.CONTENT_TYPE.encode()
@@ -135,10 +138,53 @@ def test_the_routes_are_told_apart(served, made):
 def test_methods_of_the_callers_own_invention_are_one(served, made):
     served.configure(("1", made("ten"), 100), token="t")
     for method in ("GET", "BREW", "FROTH"):
-        served.application.metrics.observe_page(method, "/docs", 200)
+        served.run(served.request(method, "/docs", headers={"authorization": "Bearer t"}))
+    served.get("/no/such/path", authorization="Bearer t")
     found = samples(served)
-    assert total(found, "http_requests_total", method="_OTHER", route="/docs") == 2.0
-    assert total(found, "http_requests_total", method="GET", route="/docs") == 1.0
+    assert total(found, "http_requests_total", method="_OTHER", route="/docs", code="405") == 2.0
+    assert total(found, "http_requests_total", method="GET", route="/docs", code="200") == 1.0
+    assert total(found, "http_requests_total", method="GET", route="", code="404") == 1.0
+    assert total(samples(served), "http_requests_total", route="/metrics", code="200") == 1.0
+
+
+def test_what_is_captured_is_told_with_its_window(served, made, tmp_path):
+    capture = {"folder": str(tmp_path / "a"), "mode": "strict", "window_s": 0.25}
+    served.configure(("1", made("ten"), 100), token="t", capture=capture)
+    for _ in range(3):
+        served.post(ONE, authorization="Bearer t")
+    found = samples(served)
+    assert total(found, "nbmlops_capture_records_total", outcome="committed") == 3.0
+    assert total(found, "nbmlops_capture_records_total", outcome="dropped") == 0.0
+    assert list(value(found, "nbmlops_capture_records_total", outcome="dropped").values()) == [0.0]
+    assert list(value(found, "nbmlops_capture_window_seconds").values()) == [0.25]
+    assert list(value(found, "nbmlops_capture_pending").values()) == [0.0]
+    assert list(value(found, "nbmlops_capture_failing").values()) == [0.0]
+    served.configure(("1", made("ten"), 100), token="t", capture={**capture, "folder": str(tmp_path / "b")})
+    served.post(ONE, authorization="Bearer t")
+    assert total(samples(served), "nbmlops_capture_records_total", outcome="committed") == 4.0
+    served.configure(("1", made("ten"), 100), token="t")
+    assert total(samples(served), "nbmlops_capture_records_total", outcome="committed") == 4.0
+
+
+def test_shadows_and_what_guardrails_judge_by_are_told(served, made):
+    arms = [
+        {"name": name, "model": "m", "version": name, "bundle": str(made("ten")), "weight": weight, "shadow": shadow}
+        for name, weight, shadow in (("1", 100, 0), ("2", 0, 100))
+    ]
+    served.run(served.control.configure({"endpoint": "e", "token": "t", "arms": arms}))
+    for _ in range(5):
+        served.post(ONE, authorization="Bearer t")
+
+    async def compared() -> None:
+        while served.application.notes.shadows.comparisons["2"].pairs < 5:
+            await asyncio.sleep(0)
+
+    served.run(asyncio.wait_for(compared(), 30))
+    found = samples(served)
+    assert total(found, "nbmlops_shadow_requests_total", version="2", outcome="compared") == 5.0
+    assert total(found, "nbmlops_shadow_agreeing_requests_total", version="2") == 5.0
+    assert total(found, "nbmlops_guardrail_observations_total", version="1", outcome="answered") == 5.0
+    assert total(found, "nbmlops_shadow_percent", version="2") == 100.0
 
 
 def test_a_value_on_a_bound_belongs_to_that_bucket():
