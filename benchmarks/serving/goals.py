@@ -128,9 +128,11 @@ def _bounds(found: Measured) -> list[Verdict]:
     server = found["servers"].get(OURS)
     if server is None:
         return []
+    errors = sum(sample["errors"] for samples in server["samples"].values() for sample in samples)
     first, memory = statistics.median(server["first_answer_s"]), server["rss_mib"]
     parts = " + ".join(f"{part:.0f}" for part in memory)
     return [
+        Verdict("requests of nbmlops, ONNX, that failed under load", "0", str(errors), not errors),
         Verdict("start of the endpoint to its first answer", "≤ 1 s", f"{first:.2f} s", first <= 1),
         Verdict(
             "resident memory of the scorer (with the supervisor)",

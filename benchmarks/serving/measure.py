@@ -81,6 +81,7 @@ class Entry:
             "p50_ms": sample.p50_ms,
             "p99_ms": sample.p99_ms,
             "cpu_us": 1e6 * spent / sample.requests,
+            "errors": sample.errors,
         }
 
     def rps(self, connections: int) -> float:
@@ -95,7 +96,6 @@ class Entry:
             "runtime": server.runtime,
             "model": server.model,
             "batching": server.batching,
-            "capture": getattr(server, "captures", False),
             "first_answer_s": self.first_answers,
             "rss_mib": self.rss_mib,
             "samples": {str(level): samples for level, samples in self.samples.items()},

@@ -17,9 +17,8 @@ from typing import Any
 import pandas as pd
 
 import nbmlops
-import nbmlops.deployment.spec
 from nbmlops.deployment import EndpointSpec, LocalTarget, Resources
-from nbmlops.deployment.spec import ArmSpec
+from nbmlops.deployment.spec import ArmSpec, Capture
 from nbmlops.packaging import Bundle, build_bundle
 from nbmlops.workflows.session import Session, current
 
@@ -28,7 +27,6 @@ from .peers import JSON, Files
 from .processes import Running, first_answer
 
 MODELS = ("boosting", "forest")
-CAPTURE = getattr(nbmlops.deployment.spec, "Capture", None)
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Ours:
         ``onnx`` or ``sklearn``.
     model : str
         ``boosting`` or ``forest``.
-    capture : str
-        ``on``, ``strict`` or ``off``.
+    capture : bool
+        Whether the requests are kept.
     arms : int
         Versions that share the traffic evenly.
     workers : int
@@ -53,7 +51,7 @@ class Ours:
     name: str
     runtime: str = "onnx"
     model: str = "boosting"
-    capture: str = "on"
+    capture: bool = True
     arms: int = 1
     workers: int = 1
     library: str = "nbmlops"
@@ -100,13 +98,13 @@ class Ours:
             )
             for version, bundle in ((one, bundle_of(session, self, one)) for one in range(1, self.arms + 1))
         )
-        wanted = EndpointSpec(endpoint=name, model=self.model, arms=arms, resources=Resources(workers=self.workers))
-        return dataclasses.replace(wanted, capture=CAPTURE(mode=self.capture)) if self.captures else wanted
-
-    @property
-    def captures(self) -> bool:
-        """Whether the requests are kept."""
-        return CAPTURE is not None and self.capture != "off"
+        return EndpointSpec(
+            endpoint=name,
+            model=self.model,
+            arms=arms,
+            resources=Resources(workers=self.workers),
+            capture=Capture() if self.capture else None,
+        )
 
 
 def bundle_of(session: Session, variant: Ours, version: int = 1) -> Bundle:
@@ -147,7 +145,7 @@ VARIANTS = (
     ONNX,
     Ours("nbmlops, scikit-learn", runtime="sklearn"),
     Ours("nbmlops, forest", model="forest"),
-    dataclasses.replace(ONNX, name="nbmlops, ONNX, capture off", capture="off"),
+    dataclasses.replace(ONNX, name="nbmlops, ONNX, capture off", capture=False),
     dataclasses.replace(ONNX, name="nbmlops, ONNX, two versions", arms=2),
     dataclasses.replace(ONNX, name="nbmlops, ONNX, 2 workers", workers=2),
 )

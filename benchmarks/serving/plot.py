@@ -16,7 +16,7 @@ from .goals import Measured, connections, number, rates
 INK = "#7a828e"
 COLOURS = {"nbmlops": "#e8590c", "onnx": "#3b82c4", "sklearn": "#9aa5b1", "none": "#c9b458"}
 LEGEND = {
-    "nbmlops": "nbmlops, at its endpoint's public port",
+    "nbmlops": "nbmlops (token, metrics and data capture on)",
     "onnx": "a peer with the same ONNX file",
     "sklearn": "a peer with scikit-learn",
     "none": "no model at all: says hello",

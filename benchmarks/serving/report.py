@@ -6,20 +6,21 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .goals import BEST, OURS, Measured, best_level, number, rates, verdicts
+from .goals import BEST, Measured, best_level, number, rates, verdicts
 
 HEADER = ("", "1 connection", "32 connections", "128 connections", "p50 / p99 at 1", "p50 / p99 at 32")
-HEADER += ("processor time", "memory", "first answer")
+HEADER += ("failed", "processor time", "memory", "first answer")
 UNITS = """\
 Columns of connections: requests answered in a second, median of the runs (lowest to highest). p50 and p99: latency in
-milliseconds, median of the runs. Processor time: of all processes of the server, for one request at 32 connections; it
-hardly depends on what else the machine does. Memory: resident, after the load, the sum over the server's processes in
-MiB. First answer: from the command that starts the server until it has scored a row, in seconds, fastest of the
-starts. A dash: not measured, since the server is too slow for so many connections to say more."""
+milliseconds, median of the runs. Failed: requests that were refused or got no answer, of all. Processor time: of all
+processes of the server, for one request at 32 connections; it hardly depends on what else the machine does. Memory:
+resident, after the load, the sum over the server's processes in MiB. First answer: from the command that starts the
+server until it has scored a row, in seconds, fastest of the starts. A dash: not measured, since the server is too slow
+for so many connections to say more."""
 HOW = """\
 - The model: standard scaler, one-hot encoding, gradient boosting of 100 trees over 20 numbers and 3 strings ("forest":
   a random forest of 100 trees instead). Every request carries one row, and 997 rows rotate.
-- nbmlops answers at the public port of an endpoint, with the bearer token, metrics and data capture {capture}. Of the
+- nbmlops answers at the public port of an endpoint, with the bearer token, metrics and data capture on. Of the
   peers, MLServer and BentoML keep metrics, and none asks for a token or captures. ONNX Runtime serves the file that a
   deploy made; every peer in a row with "ONNX" is given that same file, and serves it on one thread and without a
   DataFrame where it can.
@@ -53,7 +54,7 @@ def markdown(found: Measured) -> str:
         "## The forest",
         _servers(found, "forest"),
         "## How it was measured",
-        HOW.format(capture="on" if found["servers"].get(OURS, {}).get("capture") else "off"),
+        HOW,
         "## Versions",
         _versions(found),
     ]
@@ -88,6 +89,7 @@ def _row(found: Measured, name: str) -> list[str]:
         label,
         *(_spread([sample["rps"] for sample in samples.get(level, [])]) for level in ("1", "32", "128")),
         *(_latency(samples.get(level, [])) for level in ("1", "32")),
+        str(sum(sample["errors"] for level in samples.values() for sample in level)),
         _time(statistics.median(sample["cpu_us"] for sample in samples["32"])),
         f"{sum(server['rss_mib']):.0f}",
         f"{min(server['first_answer_s']):.1f}",
