@@ -161,7 +161,9 @@ async def profile(bundle: Path, options: argparse.Namespace, folder: Path) -> No
         turns = Turns()
         protocols = []
         for _ in range(connections):
-            protocol = server.config.http_protocol_class(server.config, server.server_state, {})
+            protocol = server.config.http_protocol_class(
+                config=server.config, server_state=server.server_state, app_state={}
+            )
             protocol.connection_made(Sink(turns))
             protocols.append(protocol)
         await turns.run(protocols, sent, 0.5)
