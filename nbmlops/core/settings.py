@@ -39,6 +39,10 @@ class Settings:
         How long one request may take before it is answered with 504.
     body_limit : int, bytes
         Requests larger than this are answered with 413.
+    collected_days : float, days
+        Collected data older than this is deleted.
+    collected_bytes : int, bytes
+        The oldest collected data of an endpoint is deleted beyond this size.
     """
 
     actor: str = ""
@@ -48,6 +52,8 @@ class Settings:
     start_timeout: float = 60.0
     request_timeout: float = 30.0
     body_limit: int = 32 * 1024 * 1024
+    collected_days: float = 90.0
+    collected_bytes: int = 20 * 1024**3
 
     @classmethod
     def from_environment(cls) -> Settings:

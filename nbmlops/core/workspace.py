@@ -73,6 +73,11 @@ class Workspace:
         return self.home / "bundles"
 
     @property
+    def collected(self) -> Path:
+        """What endpoints were sent and answered, in a folder for each."""
+        return self.home / "collected"
+
+    @property
     def run(self) -> Path:
         """Pids, tokens and logs of what runs; mode 0700."""
         return self.home / "run"

@@ -257,7 +257,7 @@ def _size(record: Record) -> int:
 
 
 def without(data: Any, names: tuple[str, ...], redact: frozenset[str]) -> bytes:
-    """Return decoded columns as the JSON of a ``dataframe_split``, without those in `redact`.
+    """Return decoded columns as a request of MLflow's protocol, ``dataframe_split``, without those in `redact`.
 
     Data that is no table of named columns can't be cut, so nothing of it is returned.
     """
@@ -269,4 +269,4 @@ def without(data: Any, names: tuple[str, ...], redact: frozenset[str]) -> bytes:
     absent = data.absent
     kept = [index for index, name in enumerate(names) if name not in redact and index not in absent]
     rows = [[record[index] for index in kept] for record in data.records]
-    return to_json({"columns": [names[index] for index in kept], "data": rows})
+    return to_json({"dataframe_split": {"columns": [names[index] for index in kept], "data": rows}})
