@@ -156,8 +156,8 @@ def test_time_version_columns_and_shadows_choose_rows(world, compacted):
     assert world.collected(since=BEGUN + timedelta(hours=9)).empty
     chosen = world.collected(columns=["carrier"])
     assert list(chosen) == ["prediction_id", "time", "carrier", "prediction"]
-    with pytest.raises(InvalidInput, match=r"'carier'.*distance, hour, carrier.*Did you mean carrier"):
-        world.collected(columns=["carier"])
+    with pytest.raises(InvalidInput, match=r"'carriers'.*distance, hour, carrier.*Did you mean carrier"):
+        world.collected(columns=["carriers"])
 
 
 def test_rows_of_several_scorers_come_in_the_order_of_time(world):

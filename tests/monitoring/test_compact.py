@@ -17,6 +17,7 @@ import pytest
 from nbmlops.core.settings import settings
 from nbmlops.monitoring.compact import compact as run
 from nbmlops.monitoring.compact import main
+from nbmlops.monitoring.store import Store
 
 from .conftest import START, World
 
@@ -109,6 +110,8 @@ def test_cut_off_before_any_call_that_changes_a_file_it_loses_and_doubles_nothin
             left = -1
             cuts += 1
             assert ids(world) == expected
+            _, parquets = Store(world.folder).read()
+            assert not {path.stem for path in parquets} & {path.stem for path in Store(world.folder).spools()}
         else:
             break
         if cuts % 10 == 0:  # also from where it was cut off, not from the same beginning each time
@@ -140,6 +143,7 @@ def test_kill_9_at_random_loses_and_doubles_nothing(world):
 BEGIN = """
 import os, sys
 from nbmlops.monitoring.compact import main
+from nbmlops.monitoring.store import Store
 fsync = os.fsync
 os.fsync = lambda descriptor: (print(flush=True), fsync(descriptor))
 main([sys.argv[1]])
