@@ -111,8 +111,8 @@ class Observations:
             From the request's arrival to its answer.
         failed : bool
         predictions : ndarray of shape (n_rows,) or (n_rows, n_classes), optional
-            The labels or numbers that were answered, or probabilities: of two classes the second's is counted, of
-            more the place of the greatest.
+            The labels or numbers that were answered, or probabilities: of two columns the second is counted, of
+            more the place of the greatest, of other shapes the first value.
         """
         self.requests += 1
         if failed:
@@ -122,7 +122,7 @@ class Observations:
         latencies = self.latencies
         latencies[bucket] = latencies.get(bucket, 0) + 1
         if predictions is not None and predictions.size:
-            value = predictions.item(0) if predictions.ndim < 2 else _most_probable(predictions)
+            value = predictions.item(0) if predictions.ndim < 2 else _watched(predictions)
             self._predicted(value)
 
     def _predicted(self, value: Any) -> None:
@@ -183,10 +183,11 @@ class Observations:
         return read
 
 
-def _most_probable(probabilities: NDArray[Any]) -> float | int:
-    if probabilities.shape[1] == 2:
-        return float(probabilities.item(1))
-    return int(probabilities[0].argmax())
+def _watched(predictions: NDArray[Any]) -> Any:
+    """Return what is counted of the first row of several columns."""
+    if predictions.ndim == 2 and predictions.dtype.kind == "f" and predictions.shape[1] > 1:
+        return predictions.item(1) if predictions.shape[1] == 2 else int(predictions[0].argmax())
+    return predictions.item(0)
 
 
 def label_cell(label: str) -> int:

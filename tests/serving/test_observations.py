@@ -102,6 +102,12 @@ def test_of_probabilities_the_second_class_or_the_most_probable_is_counted():
     assert seen.labels == {"2": 1}
 
 
+def test_of_other_shapes_the_first_value_is_counted():
+    column, names, deep = np.array([[0.5], [0.1]]), np.array([["a", "b", "c"]]), np.full((1, 2, 2), 0.5)
+    seen = counted((0.01, False, values) for values in (column, names, deep))
+    assert (seen.numbers, seen.labels) == ({observations.number_bucket(0.5): 2}, {"a": 1})
+
+
 def test_what_is_no_number_is_a_label():
     odd = [np.array([math.nan]), np.array([True]), np.array([b"x"]), np.array(["2020-01-01"], dtype="M8[D]")]
     seen = counted((0.01, False, values) for values in odd)
