@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,9 @@ def convert(
 
     A converted model is chosen when, on the saved sample, every label equals the fitted object's and no probability
     (or, of a regression, no value relative to itself) differs by more than 1e-5; when the two also agree on rows
-    that the sample may lack (nulls where they are allowed, categories never seen, numbers far outside the range); and
-    when it is no slower on a single row. Anything else, a failing converter included, leaves the fitted object to
+    that the sample may lack (nulls where the data had some, categories never seen, numbers far outside the range); and
+    when it is no slower on a single row. (Nulls that only the fitted object answers so are refused where the converted
+    one serves.) Anything else, a failing converter included, leaves the fitted object to
     serve and says why; this never raises on account of the model.
 
     Parameters
@@ -86,7 +88,11 @@ def _attempt(
         return _stays(_disagreement(name, fidelity), fidelity)
     asked = probes(reference.inputs, signature)
     for probe in asked:
-        if not _agrees(probe, model, onnx, signature=signature):
+        if _agrees(probe, model, onnx, signature=signature):
+            continue
+        if probe.spared:
+            onnx = replace(onnx, without_nulls=probe.spared)
+        else:
             return _stays(f"{name} made a model that answers differently for {probe.what}", fidelity)
     measured = speed(model, onnx, as_fitted(reference.inputs, signature, model), frame=reference.inputs)
     if measured.one_row < 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import Record
+from nbmlops.registry.nulls import BY_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,8 @@ class OnnxModel(Record):
         Name of the output with probabilities, ``(n_rows, n_classes)`` in the order of the classes.
     opset : int
         Version of the default operator set.
+    without_nulls : tuple of str
+        Columns in which the fitted object answers nulls and this model answers them otherwise.
     """
 
     content: bytes = field(repr=False)
@@ -48,6 +51,7 @@ class OnnxModel(Record):
     label_output: str
     probability_output: str | None
     opset: int
+    without_nulls: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -61,6 +65,16 @@ class OnnxModel(Record):
             "label_output": self.label_output,
             "probability_output": self.probability_output,
         }
+
+    def served(self, signature: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the signature to serve this model by: nulls that it can't answer as the fitted object are refused."""
+        inputs = signature.get("inputs")
+        if isinstance(inputs, Mapping) and inputs.get("tensor", {}).get("nulls") == BY_MODEL:
+            return {**signature, "inputs": {"tensor": {**inputs["tensor"], "nullable": False}}}
+        if isinstance(inputs, list) and self.without_nulls:
+            refused = [{**one, "nullable": False} if one["name"] in self.without_nulls else one for one in inputs]
+            return {**signature, "inputs": refused}
+        return dict(signature)
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.conversion.estimators import as_fitted
+from nbmlops.registry.nulls import BY_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 ROWS_EACH = 3
 FAR = 10.0  # ranges away from the sample's ends
 UNSEEN = "a category never seen"
+NEW_NULLS = "nulls that the data had not"
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ class Probe:
     what : str
         The kind, in words.
     rows : pandas.DataFrame, shape (n_rows, n_features)
+    spared : tuple of str
+        Columns that a model which answers these rows otherwise may be served without; empty where it may not.
     """
 
     what: str
     rows: pd.DataFrame
+    spared: tuple[str, ...] = ()
 
     def answers(self, model: Any, signature: Mapping[str, Any], *, with_probabilities: bool) -> Any:
         """Return the fitted object's own answers, as a reference."""
@@ -62,7 +67,8 @@ def probes(inputs: Any, signature: Mapping[str, Any]) -> tuple[Probe, ...]:
     if not isinstance(declared, list):
         return ()
     kinds: list[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[pd.Series, int], list[Any]]]] = [
-        ("nulls", lambda column: bool(column.get("nullable")), lambda values, n: [None] * n),
+        ("nulls", lambda column: _nullable(column) and not _by_model(column), _nulls),
+        (NEW_NULLS, lambda column: _nullable(column) and _by_model(column), _nulls),
         ("categories never seen", lambda column: column["type"] == "string", lambda values, n: [UNSEEN] * n),
         ("numbers far outside the range", lambda column: column["type"] in {"float", "double"}, _far),
     ]
@@ -70,7 +76,8 @@ def probes(inputs: Any, signature: Mapping[str, Any]) -> tuple[Probe, ...]:
     for what, fits, change in kinds:
         names = [column["name"] for column in declared if fits(column)]
         if names:
-            made.append(Probe(what, _changed(inputs, names, change)))
+            spared = tuple(names) if what == NEW_NULLS else ()
+            made.append(Probe(what, _changed(inputs, names, change), spared))
     return tuple(made)
 
 
@@ -85,6 +92,18 @@ def _changed(inputs: pd.DataFrame, names: list[str], change: Callable[[pd.Series
         piece[name] = pd.Series(values, index=piece.index, dtype=inputs[name].dtype)
         pieces.append(piece)
     return pd.concat(pieces, ignore_index=True)
+
+
+def _nullable(column: Mapping[str, Any]) -> bool:
+    return bool(column.get("nullable"))
+
+
+def _by_model(column: Mapping[str, Any]) -> bool:
+    return column.get("nulls") == BY_MODEL
+
+
+def _nulls(values: pd.Series, rows: int) -> list[Any]:
+    return [None] * rows
 
 
 def _far(values: pd.Series, rows: int) -> list[Any]:

@@ -83,6 +83,7 @@ def plan(
     """
     described = yaml.safe_load((folder / "MLmodel").read_text())
     model = _converted(onnx) if onnx is not None else _fitted(folder, described)
+    known = signature or mlmodel.signature(described)
     environment = captured.get("environment") or {}
     locked = lock(environment, model.runtime, serialization=model.facts.get("serialization", ""))
     assets = _below(folder, "assets", "assets")
@@ -97,7 +98,7 @@ def plan(
         "format": FORMAT,
         "runtime": model.runtime,
         "model": model.facts,
-        "signature": _canonical_signature(signature or mlmodel.signature(described)),
+        "signature": _canonical_signature(known if onnx is None else onnx.served(known)),
         "environment_id": environment.get("id", ""),
         "serving_environment_id": locked.id,
         "onnx": None if onnx is None else onnx.interface(),

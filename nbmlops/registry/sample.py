@@ -61,7 +61,7 @@ def answers(obj: Any, inputs: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     import numpy as np
 
     with quiet_answers():
-        predictions = np.asarray(_predict(obj, inputs))
+        predictions = np.asarray(predict(obj, inputs))
         probabilities = None
         if callable(getattr(obj, "predict_proba", None)):
             found = obj.predict_proba(inputs)
@@ -69,7 +69,8 @@ def answers(obj: Any, inputs: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return predictions, probabilities, classes_of(obj)
 
 
-def _predict(obj: Any, inputs: Any) -> Any:
+def predict(obj: Any, inputs: Any) -> Any:
+    """Return what the object itself predicts, whatever its kind calls that."""
     if kinds.kind_of(obj) == kinds.TORCH:
         import numpy as np
         import torch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
-from nbmlops.registry import mlflow_door
+from nbmlops.registry import mlflow_door, nulls
 from nbmlops.registry.records import UNKNOWN, Reference, Signature
 from nbmlops.registry.sample import classes_of
 from nbmlops.registry.tables import Inputs
@@ -34,7 +34,11 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
     """
     if inputs is None:
         return {**UNKNOWN, "task": task_of(obj), "classes": classes_of(obj)}
-    columns = columns_of(inputs.frame) if inputs.form != "array" else _tensor_of(inputs)
+    answered = set() if reference is None else nulls.answered(obj, inputs, reference.inputs)
+    if inputs.form == "array":
+        columns: Any = _tensor_of(inputs, answered)
+    else:
+        columns = [column | _nulls(column["name"] in answered) for column in columns_of(inputs.frame)]
     return {
         "inputs": columns,
         "outputs": None if reference is None else _outputs(reference.predictions),
@@ -67,6 +71,10 @@ def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
         | _beyond_type(frame[name])
         for name in frame.columns
     ]
+
+
+def _nulls(answered: bool) -> dict[str, Any]:
+    return {"nullable": True, "nulls": nulls.BY_MODEL} if answered else {}
 
 
 def _beyond_type(column: pd.Series[Any]) -> dict[str, Any]:
@@ -135,12 +143,11 @@ def _type_of_objects(column: pd.Series[Any]) -> str:
     return OBJECTS[content]
 
 
-def _tensor_of(inputs: Inputs) -> dict[str, Any]:
+def _tensor_of(inputs: Inputs, answered: Collection[str] = ()) -> dict[str, Any]:
     values = inputs.frame.to_numpy()
     nullable = values.dtype.kind == "f" and bool(inputs.frame.isna().to_numpy().any())
-    return {
-        "tensor": {"dtype": str(values.dtype), "shape": [-1, *inputs.shape]} | ({"nullable": True} if nullable else {})
-    }
+    form = {"dtype": str(values.dtype), "shape": [-1, *inputs.shape]} | ({"nullable": True} if nullable else {})
+    return {"tensor": form | _nulls(len(answered) == len(inputs.frame.columns))}
 
 
 def _outputs(predictions: np.ndarray[Any, Any]) -> list[dict[str, Any]] | dict[str, Any]:
