@@ -175,7 +175,7 @@ def _answering(obj: Any) -> Any:
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
             predict = getattr(self.model, "predict", self.model)
-            return predict(model_input)
+            return predict(model_input, **(params or {}))
 
     return Answering(obj)
 

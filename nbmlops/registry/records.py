@@ -30,7 +30,8 @@ UNOPENED = "kept unopened: register it with --trust to serve it"
 """The warning of a version that is a pickle which nobody trusted."""
 
 Signature = dict[str, Any]
-"""Plain data: ``inputs``, ``outputs``, ``task``, ``classes`` and ``example`` (see `nbmlops.registry.signature`)."""
+"""Plain data: ``inputs``, ``outputs``, ``task``, ``classes``, ``example`` and, of a model that takes some, ``params``
+(see `nbmlops.registry.signature`)."""
 
 UNKNOWN: Signature = {"inputs": None, "outputs": None, "task": "other", "classes": None, "example": None}
 """The signature of what says nothing about its inputs."""

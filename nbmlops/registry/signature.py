@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
-from nbmlops.registry import mlflow_door, nulls
+from nbmlops.registry import arguments, mlflow_door, nulls
 from nbmlops.registry.records import UNKNOWN, Reference, Signature
 from nbmlops.registry.sample import classes_of
 from nbmlops.registry.tables import Inputs
@@ -32,8 +32,10 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
     InvalidInput
         When a column holds what MLflow has no type for.
     """
+    params = arguments.declared(obj)
+    known: Signature = {"params": params} if params else {}
     if inputs is None:
-        return {**UNKNOWN, "task": task_of(obj), "classes": classes_of(obj)}
+        return {**UNKNOWN, "task": task_of(obj), "classes": classes_of(obj)} | known
     answered = set() if reference is None else nulls.answered(obj, inputs, reference.inputs)
     if inputs.form == "array":
         columns: Any = _tensor_of(inputs, answered)
@@ -45,7 +47,7 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
         "task": task_of(obj),
         "classes": reference.classes if reference else classes_of(obj),
         "example": example_of(inputs.frame.head(EXAMPLE_ROWS)),
-    }
+    } | known
 
 
 def task_of(obj: Any) -> str:
@@ -176,8 +178,21 @@ def to_mlflow(signature: Signature, frame: pd.DataFrame | None = None) -> Any:
     outputs = signature["outputs"]
     untyped = set() if frame is None else _untyped(frame)
     return models.ModelSignature(
-        inputs=_schema(signature["inputs"], untyped), outputs=None if outputs is None else _schema(outputs)
+        inputs=_schema(signature["inputs"], untyped),
+        outputs=None if outputs is None else _schema(outputs),
+        params=_params(signature.get("params")),
     )
+
+
+def _params(declared: list[dict[str, Any]] | None) -> Any:
+    if not declared:
+        return None
+    types = mlflow_door.module("types")
+    specs = [
+        types.ParamSpec(one["name"], one["type"], one["default"], None if one["shape"] is None else tuple(one["shape"]))
+        for one in declared
+    ]
+    return types.ParamSchema(specs)
 
 
 def _untyped(frame: pd.DataFrame) -> set[str]:

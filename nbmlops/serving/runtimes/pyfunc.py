@@ -113,7 +113,7 @@ def jsonable(answer: Any) -> Any:
     """Return an answer as plain values, in the shape that MLflow's scoring server gives it.
 
     Numbers and texts take the short way; all else goes through MLflow's own encoder, which has a rule for each of
-    moments, bytes and what lies within lists and objects. NaN and infinities become None.
+    moments, bytes and what lies within lists and objects.
     """
     if isinstance(answer, pd.Series):
         answer = pd.DataFrame(answer)
@@ -123,4 +123,4 @@ def jsonable(answer: Any) -> Any:
         return answer.to_dict(orient="records")
     text = io.StringIO()
     predictions_to_json(answer, text)  # type: ignore[no-untyped-call]
-    return json.loads(text.getvalue(), parse_constant=lambda _: None)["predictions"]
+    return json.loads(text.getvalue())["predictions"]
