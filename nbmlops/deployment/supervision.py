@@ -89,7 +89,7 @@ class Supervisor:
             log=log,
             start_timeout=settings().start_timeout,
         )
-        self._keeping = Keeping(Tokens.read(launch.folder), time.time(), time.monotonic())
+        self._keeping = Keeping(Tokens.read(launch.folder).kept(time.time()), time.time(), time.monotonic())
         self._fleet = Fleet(ground, self._recorder.tell, self._keeping.tokens.access)
         self._watch = Watch(self._move, self._recorder.tell)
         self._capturing = Capturing()

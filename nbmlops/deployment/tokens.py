@@ -51,8 +51,7 @@ class Tokens:
 
     def rotated(self, grace_s: float, now: float) -> Tokens:
         """Return these tokens with a new one in front; the current one is taken for `grace_s` seconds more."""
-        kept = self.kept(now).earlier
-        return Tokens(secrets.token_urlsafe(32), (*kept, Earlier(self.current, now, grace_s)))
+        return Tokens(secrets.token_urlsafe(32), (*self.earlier, Earlier(self.current, now, grace_s))).kept(now)
 
     def kept(self, now: float) -> Tokens:
         """Return the tokens that are taken at the time `now`, seconds since the epoch."""
@@ -76,7 +75,7 @@ class Keeping:
     """
 
     def __init__(self, tokens: Tokens, now: float, clock: float) -> None:
-        self.tokens = tokens.kept(now)
+        self.tokens = tokens
         self._until = {one.token: clock + left(one, now) for one in self.tokens.earlier}
 
     def next_end(self) -> float | None:

@@ -31,7 +31,15 @@ def test_each_earlier_token_has_a_grace_of_its_own() -> None:
     assert tokens.access.earlier == ("first", second)
     assert tokens.kept(1030.0).access.earlier == ("first",)
     assert tokens.kept(1061.0).access.earlier == ()
-    assert Tokens("first").rotated(0.0, now=1000.0).kept(1000.0).access.earlier == ()
+    assert Tokens("first").rotated(0.0, now=1000.0).access.earlier == ()
+
+
+def test_a_token_whose_grace_ended_meanwhile_is_still_to_be_dropped() -> None:
+    """Whoever was told of it before must be told that it ended."""
+    tokens = Tokens("first").rotated(60.0, now=1000.0)
+    keeping = Keeping(tokens, now=1061.0, clock=5.0)
+    assert keeping.drop(5.0)
+    assert keeping.tokens.access.earlier == ()
 
 
 def test_tokens_are_kept_in_private_files(tmp_path: Path) -> None:
