@@ -66,7 +66,7 @@ def configuration(arguments: argparse.Namespace) -> dict[str, Any]:
         "name": arguments.version,
         "model": arguments.model,
         "version": arguments.version,
-        "bundle": arguments.bundle,
+        "bundle": str(Path(arguments.bundle).absolute()),
     }
     return {"endpoint": arguments.endpoint or arguments.model, "token": token, "arms": [arm], **names}
 
@@ -82,7 +82,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
     application = Application()
     control = Control(application)
     document = configuration(arguments)
-    enter(Path(arguments.bundle))
+    if arguments.bundle is not None:  # the process has one current folder, so one bundle's assets
+        enter(Path(arguments.bundle))
     await control.configure(document)
     listener = socket.create_server((arguments.host, arguments.port), backlog=2048)
     listener.setblocking(False)

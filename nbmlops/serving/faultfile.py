@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from .configuration import MemberConfig
 from .errors import ServingError
 from .failures import Failure
 
@@ -74,6 +75,8 @@ class Fault(msgspec.Struct):
         What was left out, and why.
     alike : int
         Faults of the same place, since the one before, that were not kept.
+    members, combine
+        Of an ensemble: its models, each with the digest of its bundle, and how their answers became one.
     at : float, seconds since the epoch
     """
 
@@ -93,6 +96,8 @@ class Fault(msgspec.Struct):
     columns: list[str] | None = None
     missing: list[str] = []
     alike: int = 0
+    members: list[MemberConfig] = []
+    combine: str = "mean"
     at: float = msgspec.field(default_factory=time.time)
 
     @property

@@ -15,9 +15,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from .configuration import MemberConfig
 from .errors import ModelFailed
 from .failures import Failure, Raised, failure_of
 from .faultfile import KEPT_HEADERS, Fault, FaultFile, Keeping
@@ -163,6 +165,9 @@ def fault_of(exchange: Exchange, error: Exception, code: str) -> Fault:
         code=code,
         failure=failure,
         columns=None if columns is None else [column.name for column in columns],
+        # A bundle's folder is named by its digest; where it lies is this process's own matter.
+        members=[MemberConfig(one.model, one.version, Path(one.bundle).name, one.weight) for one in arm.config.members],
+        combine=arm.config.combine,
     )
 
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from nbmlops.core import digests
 from nbmlops.core.display import Card, Shown, table
-from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.records import Record
-from nbmlops.core.workspace import Workspace
+from nbmlops.workflows.kept import find
 from nbmlops.workflows.parameters import Parameter, Trust
-from nbmlops.workflows.replaying import Kept, from_the_model_on, rows_of, served
+from nbmlops.workflows.replaying import from_the_model_on, rows_of, served
 from nbmlops.workflows.session import current
 
 PredictionId = Annotated[str, Parameter("The prediction id: the answer's x-prediction-id.", "PREDICTION_ID")]
@@ -37,8 +35,8 @@ class Replayed(Record, Shown):
         HTTP status of the answer that the caller got.
     inputs : DataFrame
         The rows as the model gets them. An array or a dict of arrays where the model takes those.
-    answer, recorded : dict
-        The answer now and then, as JSON gives them.
+    answer, recorded : dict or bytes
+        The answer now and then, as JSON gives them; bytes where they hold binary tensors.
     """
 
     prediction: str
@@ -65,9 +63,9 @@ class Replayed(Record, Shown):
 def replay(prediction: PredictionId, *, trust: Trust = False) -> Replayed:
     """Run a request of an endpoint once more, here, with the very version that answered it.
 
-    The request is one that failed and is in the endpoint's error store. Where the model raises again, its exception
-    leaves this call, so that %debug opens where it was raised; in a notebook the rows are then in the variable
-    replayed_request.
+    The request is one that failed, and is in the endpoint's error store, or one that was captured. Where the model
+    raises, its exception leaves this call, so that %debug opens where it was raised; in a notebook the rows are then
+    in the variable replayed_request.
 
     Parameters
     ----------
@@ -88,64 +86,33 @@ def replay(prediction: PredictionId, *, trust: Trust = False) -> Replayed:
         A part of the request was left out, so that it can't run again; the message says which.
     """
     session = current()
-    kept = find(session.workspace, prediction.partition(":")[0])
-    session.registry.check_trust(f"{kept.model}/{kept.version}", trust)
+    kept = find(session, prediction.partition(":")[0])
+    for reference in kept.references:
+        session.registry.check_trust(reference, trust)
     with served(kept) as model:
         request = model.decode(kept)
         data = model.assemble(request)
         inputs = rows_of(data, model.arm)
         _bind(inputs)
         try:
-            answer = json.loads(model.call(request, data))
+            answer = _read(model.call(request, data, prediction=kept.prediction))
         except Exception as error:
             error.add_note(f"The request's rows are in {VARIABLE}; %debug opens where this was raised.")
             error.__traceback__ = from_the_model_on(error.__traceback__)
             raise
-    recorded = json.loads(kept.answer) if kept.answer else None
+    recorded = _read(kept.answer) if kept.answer else None
     equal = None if recorded is None else kept.status == OK and answer == recorded
     return Replayed(
         kept.prediction, f"{kept.model}/{kept.version}", equal, kept.status, inputs, answer=answer, recorded=recorded
     )
 
 
-def find(workspace: Workspace, prediction: str) -> Kept:
-    """Return a request that an endpoint of the workspace kept.
-
-    Raises
-    ------
-    NotFound, InvalidInput
-    """
-    from nbmlops.serving.faultfile import NAME, FaultFile
-
-    for path in sorted(workspace.run.glob(f"*/errors/{NAME}")):
-        fault = FaultFile(path.parent).find(prediction)
-        if fault is not None:
-            return _of_fault(workspace, fault)
-    raise NotFound(
-        f"no request {prediction!r} was kept",
-        expected="the id of a request that failed within the last week, at an endpoint that still exists",
-        hint="endpoint.errors() lists them.",
-    )
-
-
-def _of_fault(workspace: Workspace, fault: Any) -> Kept:
-    if fault.body is None or fault.missing:
-        raise InvalidInput(
-            f"request {fault.prediction} can't run again: {' and '.join(fault.missing)} was left out when it was kept",
-            hint="endpoint.errors() has its traceback.",
-        )
-    return Kept(
-        prediction=fault.prediction,
-        model=fault.model,
-        version=fault.version,
-        bundle=workspace.bundles / fault.bundle.removeprefix(digests.PREFIX),
-        wire=fault.wire,
-        path=fault.path,
-        headers=fault.headers,
-        body=fault.body,
-        answer=fault.answer,
-        status=fault.status,
-    )
+def _read(answer: bytes) -> Any:
+    """Return an answer as JSON gives it; one with binary tensors stays as it is."""
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return answer
 
 
 def _bind(inputs: Any) -> None:

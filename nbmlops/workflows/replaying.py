@@ -6,12 +6,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import Corrupt, InvalidInput
+from nbmlops.workflows.kept import Kept
 
 if TYPE_CHECKING:
     from nbmlops.serving.arms import Arm
@@ -20,33 +21,7 @@ if TYPE_CHECKING:
     from nbmlops.serving.wires import Wire
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A request as it was kept.
-
-    Attributes
-    ----------
-    prediction, model, version : str
-    bundle : pathlib.Path
-        What answered it.
-    wire : str
-        Its protocol.
-    path, headers, body
-        Of the request.
-    answer, status
-        What the caller got; an empty answer where it was not kept.
-    """
-
-    prediction: str
-    model: str
-    version: str
-    bundle: Path
-    wire: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    answer: bytes
-    status: int
+OIP = "oip"
 
 
 class Served:
@@ -79,13 +54,13 @@ class Served:
         """Return what the runtime takes."""
         return self.arm.assemble([request.data])
 
-    def call(self, request: ScoringRequest, data: ModelInput) -> bytes:
+    def call(self, request: ScoringRequest, data: ModelInput, *, prediction: str) -> bytes:
         """Return the body of the answer; whatever the model raises leaves as it is."""
         if request.params is None:
             outputs = self.runtime.predict(data, request.output)
         else:
             outputs = self.runtime.predict(data, request.output, request.params)
-        return self.wire.encode(self.arm, request, outputs, prediction="").body
+        return self.wire.encode(self.arm, request, outputs, prediction=prediction).body
 
 
 @contextmanager
@@ -97,43 +72,47 @@ def served(kept: Kept) -> Iterator[Served]:
     Corrupt
         The bundle is gone, or is not what was packaged.
     """
-    from nbmlops.serving.arms import Arm
+    from nbmlops.serving.arms import load_arm
     from nbmlops.serving.assets import enter
     from nbmlops.serving.batching import ThreadBackend
-    from nbmlops.serving.bundle import read_bundle
     from nbmlops.serving.configuration import ArmConfig
     from nbmlops.serving.errors import ServingError
-    from nbmlops.serving.runtimes import make_runtime
 
-    reference = f"{kept.model}/{kept.version}"
+    members = list(kept.members)
+    config = ArmConfig(kept.version, kept.model, kept.version, str(kept.bundle), members=members, combine=kept.combine)
+    bundles = [Path(one.bundle) for one in members] or [kept.bundle]
     try:
-        bundle = read_bundle(kept.bundle)
-        with _own_modules(bundle.path), tempfile.TemporaryDirectory() as folder, chdir("."):
-            enter(bundle.path, Path(folder))
-            runtime = make_runtime(bundle)
-            config = ArmConfig(kept.version, kept.model, kept.version, str(bundle.path))
-            yield Served(Arm(config, bundle, ThreadBackend(runtime)), _wire(kept.wire), runtime)
+        with _own_modules(bundles), tempfile.TemporaryDirectory() as folder, chdir("."):
+            for bundle in bundles:
+                enter(bundle, Path(folder))
+            arm = load_arm(config)
+            assert isinstance(arm.batcher.backend, ThreadBackend)
+            yield Served(arm, _wire(kept), arm.batcher.backend.runtime)
     except ServingError as error:
         raise Corrupt(
-            f"what answered it can't be loaded: {error}", hint=f"Deploy it again, then replay: %deploy {reference}"
+            f"what answered it can't be loaded: {error}",
+            hint=f"Deploy it again, then replay: %deploy {'+'.join(kept.references)}",
         ) from error
 
 
-def _wire(name: str) -> Wire:
+def _wire(kept: Kept) -> Wire:
     from nbmlops.serving.wires import MLFLOW
 
-    if name == MLFLOW.name:
+    if kept.wire == MLFLOW.name:
         return MLFLOW
-    raise InvalidInput(f"it came in the protocol {name!r}, which can't be replayed", expected=MLFLOW.name)
+    if kept.wire == OIP:
+        made: Wire = import_module("nbmlops.serving.oip.wire").OipWire(kept.model)
+        return made
+    raise InvalidInput(f"it came in the protocol {kept.wire!r}", expected=f"{MLFLOW.name} or {OIP}")
 
 
 @contextmanager
-def _own_modules(bundle: Path) -> Iterator[None]:
-    """Import the bundle's modules from the bundle, and forget them afterwards: the notebook has its own, maybe newer.
+def _own_modules(bundles: list[Path]) -> Iterator[None]:
+    """Import the bundles' modules from the bundles, and forget them afterwards: the notebook has its own, maybe newer.
 
     What runs keeps the modules that it came with.
     """
-    code = [folder for pattern in ("code", "model/code") for folder in bundle.glob(pattern) if folder.is_dir()]
+    code = [folder for bundle in bundles for folder in bundle.glob("model/code")]
     tops = {path.stem for folder in code for path in folder.iterdir() if path.suffix in ("", ".py")}
     aside = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
     paths = list(sys.path)
@@ -144,15 +123,15 @@ def _own_modules(bundle: Path) -> Iterator[None]:
     finally:
         sys.path[:] = paths
         for name, module in list(sys.modules.items()):
-            if name.partition(".")[0] in tops and _lies_in(module, bundle):
+            if name.partition(".")[0] in tops and _lies_in(module, code):
                 del sys.modules[name]
         sys.modules.update(aside)
 
 
-def _lies_in(module: ModuleType, folder: Path) -> bool:
+def _lies_in(module: ModuleType, folders: list[Path]) -> bool:
     file = getattr(module, "__file__", None)
     places = [file] if file else list(getattr(module, "__path__", []))
-    return any(Path(place).is_relative_to(folder) for place in places)
+    return any(Path(place).is_relative_to(folder) for place in places for folder in folders)
 
 
 def from_the_model_on(trace: TracebackType | None) -> TracebackType | None:

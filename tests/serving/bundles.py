@@ -219,6 +219,13 @@ class Raises:
         raise RuntimeError("the model's secret reason")
 
 
+class Reads:
+    """A model that reads an asset, as it did in the notebook."""
+
+    def predict(self, rows):
+        return np.full(len(rows), float(Path("data/offset.txt").read_text()))
+
+
 class Sleeps:
     """A model that takes its time."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -21,6 +22,7 @@ from . import bundles
 from .processes import PATIENCE, Load, config, listening, process, scorer, worker
 
 pytestmark = pytest.mark.integration
+ROOT = Path(serving.__file__).parents[2]
 ONE = {"inputs": {"x": [1.0]}}
 ROW = {"dataframe_split": {"columns": ["distance", "hour", "carrier"], "data": [[500.0, 7, "AA"]]}}
 
@@ -172,6 +174,26 @@ def test_it_runs_under_another_name_where_nbmlops_can_not_be_imported(made, shor
         assert requests.get(f"{url}/version", timeout=PATIENCE).status_code == 401
         standalone.popen.send_signal(signal.SIGTERM)
         standalone.popen.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_asset_is_found_by_its_relative_path(short, alone):
+    bundles.sklearn_bundle(short / "b", bundles.Reads(), serialization="cloudpickle")
+    (short / "b" / "assets" / "data").mkdir(parents=True)
+    (short / "b" / "assets" / "data" / "offset.txt").write_text("7")
+    with contextlib.ExitStack() as stack:
+        if alone:  # by a relative path too, as an image starts it
+            arguments = ["-m", "nbmlops.serving", "--bundle", "b", "--port", "0", "--no-auth"]
+            standalone = stack.enter_context(process(*arguments, cwd=short, env={"PYTHONPATH": str(ROOT)}))
+            url = standalone.line().split()[-1]
+        else:
+            listener, url = stack.enter_context(listening())
+            stack.enter_context(worker(short / "b", short / "w", cwd=short))
+            scoring = stack.enter_context(scorer(listener))
+            arm = {"name": "1", "bundle": str(short / "b"), "socket": str(short / "w")}
+            scoring.order(op="configure", config=config(arm))
+        answer = requests.post(f"{url}/invocations", json=ROW, timeout=PATIENCE)
+        assert answer.json() == {"predictions": [7.0]}
 
 
 @pytest.mark.parametrize("token", [None, ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from uuid_utils import uuid7
 
 from nbmlops.core import digests
 from nbmlops.core.errors import Corrupt, InvalidInput, NotFound, Untrusted
+from nbmlops.monitoring.compact import compact
 from nbmlops.packaging import build_bundle
+from nbmlops.serving.configuration import CaptureConfig, MemberConfig
 from nbmlops.serving.faultfile import Fault, FaultFile, Keeping
+from nbmlops.serving.spool import Record, Spool
 from nbmlops.testing.shell import notebook
 from nbmlops.workflows.register import register_model
 from nbmlops.workflows.replay import replay
@@ -142,6 +147,53 @@ def test_code_that_this_workspace_did_not_register_is_not_run(shares: Session, m
         replay("id-1")
     with pytest.raises(ZeroDivisionError):
         replay("id-1", trust=True)
+
+
+def captured(session: Session, **facts: Any) -> Record:
+    """Put a request to version 1 of ``shares`` into the collected data of an endpoint, as its scorer does."""
+    bundle = build_bundle(session.registry, "shares/1", workspace=session.workspace)
+    about = {
+        "endpoint": "shares",
+        "model": "shares",
+        "version": "1",
+        "arms": [{"version": "1", "bundle": bundle.digest}],
+    }
+    session.journal.append("endpoint.deployed", "endpoint/shares", about)
+    given = {"arm": "1", "version": "1", "bundle": bundle.digest, "wire": "mlflow", "kind": "application/json"}
+    given |= {"body": ONE, "answer": b'{"predictions":[20]}', "latency_s": 0.1}
+    record = Record(str(uuid7()), time.time_ns(), **{**given, **facts})
+    spool = Spool(CaptureConfig(str(session.workspace.collected / "shares")), "shares")
+    assert spool.add(record)
+    spool.close()
+    return record
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_captured_request_is_compared_with_its_answer(shares: Session, compacted: bool) -> None:
+    equal, other = captured(shares), captured(shares, answer=b'{"predictions":[21]}')
+    if compacted:
+        compact(shares.workspace.collected / "shares", shares.workspace.bundles)
+        assert not list(shares.workspace.collected.rglob("*.spool"))
+    again = replay(f"{equal.prediction}:0")
+    assert (again.equal, again.reference, again.status) == (True, "shares/1", 200)
+    assert again.inputs.to_dict("records") == [{"hour": 3, "carrier": "UA"}]
+    assert replay(other.prediction).equal is False
+
+
+@pytest.mark.parametrize(("facts", "says"), [({"wire": "columns"}, "redacted"), ({"body": b""}, "large")])
+def test_what_was_not_captured_is_named(shares: Session, facts: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        replay(captured(shares, **facts).prediction)
+
+
+def test_an_ensemble_runs_again_with_all_its_models(shares: Session) -> None:
+    bundle = build_bundle(shares.registry, "shares/1", workspace=shares.workspace)
+    members = [MemberConfig("shares", "1", bundle.path.name, weight) for weight in (3.0, 1.0)]
+    kept(shares, "shares", version="shares-1_shares-1", members=members, body=ONE)
+    assert replay("id-1").answer == {"predictions": [20.0]}
+    kept(shares, "shares", version="shares-1_shares-1", members=members)
+    with pytest.raises(ZeroDivisionError):
+        replay("id-1")
 
 
 def test_the_bundles_own_modules_run_and_the_notebook_keeps_its_own(
