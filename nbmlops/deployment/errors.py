@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from nbmlops.capture.notebook import current_shell
 from nbmlops.core.display import Card, Column, Results, Shown, results
 from nbmlops.core.errors import ScoringError
 from nbmlops.core.records import Record
@@ -111,7 +110,7 @@ def served_errors(folder: Path | None, limit: int = 20) -> Results[ServedError]:
 def _public(fault: Any) -> ServedError:
     from nbmlops.serving.failures import text_of
 
-    failure = fault.failure
+    failure = _with_cell_names(fault.failure) if fault.failure else None
     return ServedError(
         prediction=fault.prediction,
         time=datetime.fromtimestamp(fault.at, UTC),
@@ -130,6 +129,23 @@ def _public(fault: Any) -> ServedError:
     )
 
 
+def _with_cell_names(failure: Any) -> Any:
+    """Return a failure in which cells of this notebook are called as it calls them: ``Cell In[3]``."""
+    from msgspec.structs import replace
+
+    shell = current_shell()
+    named = getattr(getattr(shell, "compile", None), "format_code_name", lambda name: None)
+
+    def called(file: str) -> str:
+        kind_and_name = named(file)
+        return " ".join(kind_and_name) if kind_and_name else file
+
+    chain = [
+        replace(one, frames=[replace(frame, file=called(frame.file)) for frame in one.frames]) for one in failure.chain
+    ]
+    return replace(failure, chain=chain)
+
+
 def _line(failure: Any) -> str:
     """Return the last line that is no library's, or the last of all."""
     frames = failure.frames if failure else []
@@ -137,21 +153,21 @@ def _line(failure: Any) -> str:
         return ""
     own = [frame for frame in frames if "site-packages/" not in frame.file and "/lib/python3" not in frame.file]
     last = (own or frames)[-1]
-    return f"{Path(last.file).name}:{last.line} in {last.function}: {last.source}".rstrip(": ")
+    return f"{Path(last.file).name}, line {last.line}, in {last.function}: {last.source}".rstrip(": ")
 
 
-@contextmanager
-def with_traceback(folder: Path | None) -> Iterator[None]:
-    """Attach what the server raised to a `ScoringError` that leaves the block, from the error store in `folder`."""
-    try:
-        yield
-    except ScoringError as error:
-        found = _awaited(folder, error)
-        if found is None:
-            raise
+def explained(error: ScoringError, folder: Path | None) -> ScoringError:
+    """Return `error` with what the server raised as its cause, from the error store in `folder`, where that holds it.
+
+    Of its own traceback nothing is left: that it passed through a client says nothing.
+    """
+    found = _awaited(folder, error)
+    if found is not None:
         error.traceback = found.traceback
+        error.message = f"the model raised {found.exception}" if found.exception else error.message
         error.hint = f"%replay {found.prediction} runs the request here, with the debugger."
-        raise error from ServerTraceback(found.traceback)
+        error.__cause__ = ServerTraceback(found.traceback)
+    return error.with_traceback(None)
 
 
 def _awaited(folder: Path | None, error: ScoringError) -> ServedError | None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from nbmlops.core.display import Card, Html, Results, Shown, code, link, local_time
-from nbmlops.core.errors import EndpointError, InvalidInput, NotFound
+from nbmlops.core.errors import EndpointError, InvalidInput, NotFound, ScoringError
 from nbmlops.core.records import Record, health_badge, plain
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import client, operate
 from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.comparing import Comparisons, compared
 from nbmlops.deployment.encoding import Output
-from nbmlops.deployment.errors import ServedError, served_errors, with_traceback
+from nbmlops.deployment.errors import ServedError, explained, served_errors
 from nbmlops.deployment.plan import main_arm
 from nbmlops.deployment.processes import manifest
 from nbmlops.deployment.progressive import parse_duration
@@ -118,8 +118,10 @@ class Endpoint(Record, Shown):
         live = self.live()
         if live.health == "down":
             raise EndpointError(f"endpoint {self.name!r} is down: {live.because}", hint="Restart it with .restart().")
-        with with_traceback(self._errors):
+        try:
             return client.score(live.url, headers, data, names=self._columns(version), output=output)
+        except ScoringError as error:
+            raise explained(error, self._errors) from error.__cause__
 
     def errors(self, limit: int = 20) -> Results[ServedError]:
         """Return the newest requests that it failed on, with their tracebacks; the newest first.

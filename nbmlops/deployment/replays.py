@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.conversion import Fidelity, agreement
-from nbmlops.core.errors import InvalidInput
+from nbmlops.core.errors import InvalidInput, ScoringError
 from nbmlops.core.records import Record
 from nbmlops.deployment.client import outputs, score
-from nbmlops.deployment.errors import with_traceback
+from nbmlops.deployment.errors import explained
 from nbmlops.deployment.trials import HasPath, trial
 
 if TYPE_CHECKING:
@@ -63,11 +63,14 @@ def replay(bundle: HasPath, reference: Reference) -> Replay:
     rows = len(sent.inputs)
     if not rows:
         raise InvalidInput("the saved sample has no row that can be sent", expected="at least one finite row")
-    with trial(bundle) as server, with_traceback(server.errors):
+    with trial(bundle) as server:
         labels_alone = sent.probabilities is not None and "both" not in outputs(server.url, server.headers)
         if labels_alone:
             sent = replace(sent, probabilities=None)
-        predictions, probabilities = _answers(server.url, server.headers, sent)
+        try:
+            predictions, probabilities = _answers(server.url, server.headers, sent)
+        except ScoringError as error:
+            raise explained(error, server.errors) from error.__cause__
     left_out = len(reference.inputs) - rows
     return Replay(rows, agreement(sent, predictions, probabilities), left_out=left_out, labels_alone=labels_alone)
 

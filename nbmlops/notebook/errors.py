@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from nbmlops.core.errors import NbmlopsError
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
+READING = ("/nbmlops/notebook/", "/nbmlops/workflows/", "/typer/", "/click/")
 SHORT_FORM = "_render_traceback_"  # IPython asks an error for this before it formats the traceback itself
 
 
@@ -30,6 +32,14 @@ def shown_in_one_line() -> Iterator[None]:
         line = one_line(error)
         setattr(error, SHORT_FORM, lambda: [line])
         raise
+
+
+def from_the_verb_on(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames that read the line: an error of the user's own code begins with that."""
+    inner = trace
+    while inner is not None and any(part in inner.tb_frame.f_code.co_filename for part in READING):
+        inner = inner.tb_next
+    return inner or trace
 
 
 def forget_short_form(info: Any = None) -> None:

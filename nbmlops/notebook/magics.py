@@ -8,7 +8,7 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR, MAGIC_OUTPUT_CAN_BE_SILENCED
 
-from nbmlops.notebook.errors import shown_in_one_line
+from nbmlops.notebook.errors import from_the_verb_on, shown_in_one_line
 from nbmlops.workflows.verbs import Verb
 
 
@@ -34,8 +34,12 @@ class VerbMagic:
         from nbmlops.workflows.commands import run, words
 
         names = Variables(ChainMap(local_ns or {}, self.shell.user_ns))
-        with shown_in_one_line(), stage_line(self.shell) as listener, stages(listener):
-            return run(self.verb, words(line), names, called=self.verb.called, cell=cell)
+        try:
+            with shown_in_one_line(), stage_line(self.shell) as listener, stages(listener):
+                return run(self.verb, words(line), names, called=self.verb.called, cell=cell)
+        except Exception as error:
+            error.__traceback__ = from_the_verb_on(error.__traceback__)
+            raise
 
     def getdoc(self) -> str:
         """Return the command's help, which ``%NAME?`` shows."""

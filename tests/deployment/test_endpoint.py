@@ -76,7 +76,7 @@ def test_what_a_model_raises_comes_back_with_its_traceback_and_no_log_has_it(
     [listed] = one.errors()
     assert (listed.prediction, listed.version, listed.code) == (error.prediction_id, "1", "model_error")
     assert listed.exception == "RuntimeError"
-    assert listed.line.startswith("test_endpoint.py:")
+    assert listed.line.startswith("test_endpoint.py, line ")
     assert "predict" in listed.line
     assert "nbmlops/serving" in listed.full_traceback
     assert json.loads(listed.request)["dataframe_split"]["columns"] == list(ROWS)
@@ -84,6 +84,7 @@ def test_what_a_model_raises_comes_back_with_its_traceback_and_no_log_has_it(
     for shown in (repr(one.errors()), one.errors()._repr_html_(), str(one.errors().to_dict()), one.logs()):
         assert "RuntimeError" in shown
         assert "'x': 1.0" not in shown
+        assert "dataframe_split" not in shown
     assert f"{error.prediction_id} arm=1 RuntimeError" in one.logs()
 
 

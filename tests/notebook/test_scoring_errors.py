@@ -85,13 +85,13 @@ def test_what_does_not_fit_the_data_is_refused_by_its_name(shown: dict[str, str]
 def test_the_users_own_lines_come_back_to_the_cell(shown: dict[str, str]) -> None:
     told = shown["fails"]
     assert re.search(r'File "<entry score>", line 9, in run\n +return per_hour\(data', told), told
-    assert re.search(r"line 4, in per_hour(\.<locals>\.<listcomp>)?\n +return \[minute // hour for", told), told
+    assert re.search(r'File "Cell In\[3\]", line 4, in per_hour[\w.<>]*\n +return \[minute // hour for', told), told
     assert "ZeroDivisionError" in told
     assert "nbmlops/serving" not in told.partition("ScoringError:")[0]
 
 
 def test_errors_are_listed_without_their_data(shown: dict[str, str]) -> None:
-    assert "per_hour" in shown["told"]
+    assert "Cell In[3], line 4, in per_hour" in shown["told"]
     assert "ZeroDivisionError" in shown["told"]
     assert "'UA'" not in shown["told"]
 
@@ -99,6 +99,7 @@ def test_errors_are_listed_without_their_data(shown: dict[str, str]) -> None:
 def test_the_request_runs_again_in_the_kernel(shown: dict[str, str]) -> None:
     assert "ZeroDivisionError" in shown["replay"]
     assert "return [minute // hour for" in shown["replay"]
+    assert "typer" not in shown["replay"]
     assert shown["bound"].strip() == "{'carrier': ['UA', 'AA', 'UA'], 'hour': [0, 0, 0]}"
 
 

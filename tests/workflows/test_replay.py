@@ -87,7 +87,7 @@ def test_what_the_model_raises_leaves_the_call_from_its_own_frame_on(shares: Ses
     with pytest.raises(ZeroDivisionError) as caught:
         replay("id-1")
     functions = [frame.f_code.co_qualname for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
-    assert functions[-2:] == ["Shares.predict", "Shares.predict.<locals>.<listcomp>"]
+    assert functions[-1].startswith("Shares.predict")
     assert not [name for name in functions if "Runtime" in name or "Served" in name]
 
 
