@@ -59,10 +59,10 @@ class Entry(Record, Shown):
     assets: tuple[Path, ...] = ()
     data: Any = field(default=None, repr=False, compare=False)
 
-    def __call__(self, data: Any) -> Any:
-        """Return what the script answers to `data`."""
+    def __call__(self, data: Any, **params: Any) -> Any:
+        """Return what the script answers to `data`; `params` are the function's further arguments."""
         predict = getattr(self.model, "predict", self.model)
-        return predict(data)
+        return predict(data, **params)
 
     def _show_(self) -> Card:
         fields = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import inspect
 import linecache
 from collections.abc import Mapping
@@ -92,14 +93,18 @@ def make_script(source: str, file: str, *, function: str, given: Mapping[str, An
             exec(compile(self.source, self.file, "exec"), self.names)  # noqa: S102 - the user's own cell
             if self.function == "run" and callable(self.names.get("init")):
                 self.names["init"]()
+            scores = self.names[self.function]
 
-        def predict(self, data: Any) -> Any:
-            answer = self.names[self.function](data)
-            # One value a row is an array, here and from the endpoint alike.
-            return answer.to_numpy() if getattr(answer, "ndim", 0) == 1 and hasattr(answer, "to_numpy") else answer
+            @functools.wraps(scores)  # its further arguments are the model's parameters
+            def predict(data: Any, **params: Any) -> Any:
+                answer = scores(data, **params)
+                # One value a row is an array, here and from the endpoint alike.
+                return answer.to_numpy() if getattr(answer, "ndim", 0) == 1 and hasattr(answer, "to_numpy") else answer
+
+            self.predict = predict
 
         def __getstate__(self) -> dict[str, Any]:
-            return {name: value for name, value in vars(self).items() if name != "names"}
+            return {name: value for name, value in vars(self).items() if name not in ("names", "predict")}
 
         def __setstate__(self, state: dict[str, Any]) -> None:
             vars(self).update(state)

@@ -14,6 +14,7 @@ import pytest
 
 from nbmlops.capture.objects import uses
 from nbmlops.core.errors import InvalidInput
+from nbmlops.registry.arguments import declared
 from nbmlops.testing.shell import Notebook, notebook
 from nbmlops.workflows.entry import Entry, entry
 
@@ -67,6 +68,15 @@ def test_one_function_is_enough(cells: Notebook) -> None:
     cells.run("def double(x):\n    return 2 * x")
     made(cells, "%%entry score\ndef by_any_name(data, more=0):\n    return double(data)")
     assert cells.run("score(21)").result == 42
+
+
+def test_further_arguments_are_parameters_of_the_model(cells: Notebook) -> None:
+    script = made(cells, "%%entry score\ndef run(data, factor=2.0, names=('a',)):\n    return data * factor")
+    assert cells.run("score(3, factor=1.5)").result == 4.5
+    assert [(one["name"], one["type"], one["default"]) for one in declared(script.model)] == [
+        ("factor", "double", 2.0),
+        ("names", "string", ["a"]),
+    ]
 
 
 def test_it_keeps_what_the_notebook_had_when_it_was_made(cells: Notebook) -> None:
