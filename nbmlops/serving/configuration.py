@@ -136,6 +136,8 @@ class ServingConfig(msgspec.Struct, frozen=True):
         Makes which key falls on which arm differ between endpoints.
     guardrails : Rules, optional
         What a server that stands alone holds its versions to; a supervisor holds them itself.
+    champion : str
+        The arm that they are held against; "" is the one with the largest weight.
     """
 
     endpoint: str
@@ -152,6 +154,7 @@ class ServingConfig(msgspec.Struct, frozen=True):
     counts: str | None = None
     salt: str = ""
     guardrails: Rules | None = None
+    champion: str = ""
 
 
 def parse_config(document: Any) -> ServingConfig:

@@ -41,8 +41,8 @@ class Alarm:
 def alarm(config: ServingConfig, observed: dict[str, Observations], rules: Rules) -> Alarm | None:
     """Return the strongest alarm of a split of traffic, or None.
 
-    The arm with the largest weight is the champion, the first of equals; the others are candidates, and what a bad
-    one had goes to the champion.
+    The arm with the largest weight is the champion where the configuration names none, the first of equals; the
+    others are candidates, and what a bad one had goes to the champion.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def alarm(config: ServingConfig, observed: dict[str, Observations], rules: Rules
     weights = {arm.name: arm.weight for arm in config.arms if arm.weight > 0}
     if len(weights) < 2:
         return None
-    champion = max(weights, key=lambda name: weights[name])
+    champion = config.champion if config.champion in weights else max(weights, key=lambda name: weights[name])
     candidates = {name: observed[name] for name in weights if name != champion}
     tripped = [verdict for verdict in judge(observed[champion], candidates, rules) if verdict.tripped]
     if not tripped:

@@ -73,12 +73,13 @@ class Connection(asyncio.Protocol):
         self._last = False  # no further request is taken
         self._unread = False  # the client may still be sending what nobody will read
         self._receiving = False
+        self._chunk = 0
         self._begin()
 
     def _begin(self) -> None:
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0
+        self._head_bytes = 0  # of this request's head, beyond the block that it began in
         self._body: list[bytes] = []
         self._turn: Turn | None = None
         self._route: Route | None = None
@@ -105,8 +106,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._last:
             return
-        if self._turn is None:
-            self._head_bytes += len(data)
+        self._chunk = len(data)
+        if self._receiving and self._turn is None:
+            self._head_bytes += self._chunk
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # answered as if it had not asked for another protocol
@@ -114,9 +116,8 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             if not self._last:
                 self._give_up(malformed("the request is not valid HTTP", expected="an HTTP/1.1 request"))
-        if self._receiving and self._turn is None and self._head_bytes > HEAD_BYTES:
-            message = "the request line and headers are too long"
-            self._give_up(RequestError(431, "headers_too_large", message, expected=f"at most {HEAD_BYTES} bytes"))
+        if self._receiving and self._turn is None and self._too_long():
+            self._give_up(_headers_too_large())
 
     def eof_received(self) -> bool:
         if self._receiving:
@@ -156,6 +157,9 @@ class Connection(asyncio.Protocol):
         head = Head(parser.get_method().decode("ascii"), path, (url.query or b"").decode("latin-1"), headers)
         turn = self._turn = Turn(self, head, parser.should_keep_alive())
         self.turns.append(turn)
+        if self._too_long():
+            self._give_up(_headers_too_large())
+            return
         try:
             self._route = self._application.admit(head)
             self._hold(turn, int(headers.get(b"content-length", b"0")))
@@ -250,6 +254,13 @@ class Connection(asyncio.Protocol):
         self._ticker.held -= turn.held
         self.turns.remove(turn)
 
+    def _too_long(self) -> bool:
+        """Whether request line and headers pass the limit; they are added up only where they may."""
+        if self._chunk <= HEAD_BYTES and self._head_bytes <= HEAD_BYTES:
+            return False
+        known = sum(len(name) + len(value) for name, value in self._headers.items())
+        return self._head_bytes > HEAD_BYTES or len(self._url) + known > HEAD_BYTES
+
     def _hold(self, turn: Turn, size: int) -> None:
         """Set memory aside for a body, or refuse what is too large, or one too many."""
         limits = self._application.limits
@@ -281,6 +292,11 @@ class Connection(asyncio.Protocol):
         self._last = self._unread = True
         turn.keep_alive = False
         turn.reply(self._application.refuse(turn.head, error))
+
+
+def _headers_too_large() -> RequestError:
+    message = "the request line and headers are too long"
+    return RequestError(431, "headers_too_large", message, expected=f"at most {HEAD_BYTES} bytes")
 
 
 def too_large(limit: int) -> RequestError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from threading import Thread
 from time import time_ns
 from typing import Any
 
@@ -47,7 +48,7 @@ class Notes:
         self.errors.open(config.errors, capture.redact if capture else ())
         self.shadows.configure(router)
         if self.spool is not None and self.spool.config != capture:
-            self.spool.close()
+            Thread(target=self.spool.close, name="spool's end").start()  # it may wait for the disk
             self.spool = None
         if capture is not None and self.spool is None:
             self.spool = Spool(capture, config.endpoint)
@@ -63,13 +64,11 @@ class Notes:
             self.spool.add(self._record(exchange))
         elif not self.spool.add(self._record(exchange), lambda reason: exchange.send()):
             exchange.send()
-        observations = exchange.arm.observations
-        if outputs is not None:
-            observations.observe(exchange.seconds, False, observed(outputs))
-            if self.shadows.arms:
-                self.shadows.copy(exchange, self._copied)
-        elif status >= SERVER_ERROR:
-            observations.observe(exchange.seconds, True)
+        if not exchange.pinned and (outputs is not None or status >= SERVER_ERROR):
+            seen = None if outputs is None else observed(outputs)
+            exchange.arm.observations.observe(exchange.seconds, outputs is None, seen)
+        if outputs is not None and self.shadows.arms:
+            self.shadows.copy(exchange, self._copied)
 
     def fault(self, exchange: Exchange, error: Exception) -> None:
         """Keep why an exchange failed where only this machine's user finds it."""

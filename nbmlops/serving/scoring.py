@@ -32,10 +32,12 @@ class Exchange:
         What the batcher reads.
     settled : bool
         Whether it was answered; what comes later is dropped.
+    pinned : bool
+        Whether the caller chose the version itself, so that it tells nothing of the traffic's share.
     """
 
     __slots__ = (
-        "answer", "application", "arm", "body", "code", "head", "outputs", "prediction", "reply", "request",
+        "answer", "application", "arm", "body", "code", "head", "outputs", "pinned", "prediction", "reply", "request",
         "seconds", "settled", "started", "timer", "wire",
     )  # fmt: skip
 
@@ -52,6 +54,7 @@ class Exchange:
         self.timer: asyncio.TimerHandle | None = None
         self.outputs: Outputs | None = None
         self.code: str | None = None
+        self.pinned = False
         self.arm: Arm
         self.request: ScoringRequest
         self.answer: Answer
@@ -130,12 +133,15 @@ class Scoring:
             if router is None:
                 reply(application.refuse(head, _unconfigured()))
                 return
+            asked = pin or head.headers.get(b"x-nbmlops-version")
             try:
-                arm = router.choose(pin or head.headers.get(b"x-nbmlops-version"), head.headers.get(b"x-nbmlops-key"))
+                arm = router.choose(asked, head.headers.get(b"x-nbmlops-key"))
             except RequestError as error:
                 reply(application.refuse(head, error))
                 return
-            Exchange(application, wire, head, body=body, reply=reply).begin(arm)
+            exchange = Exchange(application, wire, head, body=body, reply=reply)
+            exchange.pinned = asked is not None
+            exchange.begin(arm)
 
         return handle
 

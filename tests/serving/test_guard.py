@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from nbmlops.serving.configuration import ArmConfig, ServingConfig
@@ -35,6 +36,12 @@ def test_a_version_that_fails_more_often_is_taken_out_and_its_share_goes_to_the_
     assert found.weights == {"a": 90, "c": 10}
     after = without(config(a=80, b=10, c=10), found)
     assert {arm.name: arm.weight for arm in after.arms} == {"a": 90, "b": 0, "c": 10}
+
+
+def test_the_champion_may_have_the_smaller_share():
+    made = msgspec.structs.replace(config(a=10, b=90), champion="a")
+    found = alarm(made, {"a": observed(200, 1), "b": observed(800, 200)}, Rules())
+    assert found.weights == {"a": 100}
 
 
 def test_what_is_no_worse_is_left_alone():

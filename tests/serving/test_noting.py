@@ -92,6 +92,14 @@ def test_failures_are_counted_and_kept_with_their_request(served, made, tmp_path
     assert (observations.requests, observations.errors) == (1, 1)
 
 
+def test_what_a_caller_chose_itself_is_no_evidence(served, made):
+    configure(served, arm("1", made("ten"), 1), arm("2", made("twenty")))
+    assert served.post(ROW, x_nbmlops_version="2").predictions == [21.0]
+    served.post(ROW)
+    arms = served.application.router.arms
+    assert [arms[name].observations.requests for name in ("1", "2")] == [1, 0]
+
+
 def test_answers_are_observed_whatever_their_form():
     assert observed(Outputs(np.array([1.0]))).tolist() == [1.0]
     assert observed(Outputs(None, np.array([[0.2, 0.8]]))).tolist() == [[0.2, 0.8]]
