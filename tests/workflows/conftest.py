@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -60,4 +62,36 @@ def session(workspace: Workspace) -> Iterator[Session]:
 
     opened = current()
     yield opened
+    down()
+
+
+@pytest.fixture
+def inputs(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.drop(columns="late").head(20)
+
+
+@pytest.fixture(scope="package")
+def template(
+    rows: pd.DataFrame, converting: Pipeline, stubborn: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A workspace with two versions, their runtimes chosen: the first converts, the second does not."""
+    root = tmp_path_factory.mktemp("template")
+    from nbmlops.workflows.prepare import prepare
+    from nbmlops.workflows.register import register_model
+
+    (root / ".nbmlops").mkdir()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("NBMLOPS_WORKSPACE", str(root))
+        for model in (converting, stubborn):
+            prepare(current(), register_model(model, name="flights", data=rows, label="late"))
+    return root / ".nbmlops"
+
+
+@pytest.fixture
+def two(template: Path, workspace: Workspace) -> Iterator[Session]:
+    """A session on a copy of the template, as a workspace that was moved; what a test deployed is taken down."""
+    from nbmlops.workflows.operate import down
+
+    shutil.copytree(template, workspace.home, dirs_exist_ok=True)
+    yield current()
     down()

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,14 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from nbmlops.core.errors import InvalidInput, InvalidObject, NotFound, Refused, ScoringError
-from nbmlops.core.workspace import Workspace
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.models import delete_model, models
 from nbmlops.workflows.operate import down, endpoint, endpoints, rollback, traffic, undeploy
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.profile import profile
 from nbmlops.workflows.register import register_model
-from nbmlops.workflows.session import Session, current
+from nbmlops.workflows.session import Session
 
 from .conftest import fitted
 
@@ -37,33 +33,6 @@ class Coin:
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         return np.random.default_rng().normal(size=len(frame))
-
-
-@pytest.fixture
-def inputs(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.drop(columns="late").head(20)
-
-
-@pytest.fixture(scope="module")
-def template(
-    rows: pd.DataFrame, converting: Pipeline, stubborn: Pipeline, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A workspace with two versions, their runtimes chosen: the first converts, the second does not."""
-    root = tmp_path_factory.mktemp("template")
-    (root / ".nbmlops").mkdir()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("NBMLOPS_WORKSPACE", str(root))
-        for model in (converting, stubborn):
-            prepare(current(), register_model(model, name="flights", data=rows, label="late"))
-    return root / ".nbmlops"
-
-
-@pytest.fixture
-def two(template: Path, workspace: Workspace) -> Iterator[Session]:
-    """A session on a copy of the template, as a workspace that was moved; what a test deployed is taken down."""
-    shutil.copytree(template, workspace.home, dirs_exist_ok=True)
-    yield current()
-    down()
 
 
 def test_from_a_fitted_model_to_an_answer_and_back(
