@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbmlops.deployment import Endpoint as Endpoint
     from nbmlops.journal import Event as Event
     from nbmlops.profiling import ProfileReport as ProfileReport
+    from nbmlops.workflows.collected import collected as collected
     from nbmlops.workflows.convert import convert as convert
     from nbmlops.workflows.deploy import deploy as deploy
     from nbmlops.workflows.entry import entry as entry
@@ -65,6 +66,7 @@ __all__ = [
     "ProfileReport",
     "Workspace",
     "at",
+    "collected",
     "convert",
     "delete_model",
     "deploy",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.display import Card, Html, Results, Shown, code, link, local_time
 from nbmlops.core.errors import EndpointError, InvalidInput, NotFound, ScoringError
@@ -16,6 +17,7 @@ from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.comparing import Comparisons, compared
 from nbmlops.deployment.encoding import Output
 from nbmlops.deployment.errors import ServedError, explained, served_errors
+from nbmlops.deployment.offers import offered
 from nbmlops.deployment.plan import main_arm
 from nbmlops.deployment.processes import manifest
 from nbmlops.deployment.progressive import parse_duration
@@ -24,6 +26,9 @@ from nbmlops.deployment.splits import TrafficChange, split_bar
 from nbmlops.deployment.standing import rollout_fields, split_line
 from nbmlops.deployment.target import EndpointStatus, Target, target_of
 from nbmlops.journal import Journal
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 VERSION_HEADER = "x-nbmlops-version"
 MIB = 1024 * 1024
@@ -129,6 +134,34 @@ class Endpoint(Record, Shown):
         They are gone a week later, or with the endpoint.
         """
         return served_errors(self._errors, limit)
+
+    def collected(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        version: str | int | None = None,
+        columns: Sequence[str] | None = None,
+        shadows: bool = False,
+    ) -> DataFrame:
+        """Return the rows that it was sent, with its answers: one row for each row that was scored.
+
+        Parameters
+        ----------
+        since, until : datetime, optional
+            From the first up to, and without, the second.
+        version : str or int, optional
+            Only what this version answered.
+        columns : sequence of str, optional
+            These input columns alone.
+        shadows : bool, default False
+            Also the answers of shadows, which no caller saw.
+        """
+        read = offered("collected")
+        found: DataFrame = read(
+            self.workspace, self.name, since=since, until=until, version=version, columns=columns, shadows=shadows
+        )
+        return found
 
     @property
     def _errors(self) -> Path | None:

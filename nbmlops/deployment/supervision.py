@@ -22,6 +22,7 @@ from nbmlops.deployment import storing
 from nbmlops.deployment.affinity import keep_on_cores
 from nbmlops.deployment.capturing import Capturing
 from nbmlops.deployment.child import ChildFailed
+from nbmlops.deployment.compacting import Compacting
 from nbmlops.deployment.control import Changed, Control
 from nbmlops.deployment.fleet import Fleet, Ground, resident
 from nbmlops.deployment.folder import RunFolder, socket_key, write_json
@@ -93,6 +94,7 @@ class Supervisor:
         self._fleet = Fleet(ground, self._recorder.tell, self._keeping.tokens.access)
         self._watch = Watch(self._move, self._recorder.tell)
         self._capturing = Capturing()
+        self._compacting = Compacting(launch.workspace, launch.folder.path.name, log)
         self._comparisons: dict[int, dict[str, Any]] = {}  # of each scorer, gone ones too: by shadow
         self._changing = asyncio.Lock()
         self._stored: Stored | None = None
@@ -142,6 +144,7 @@ class Supervisor:
             self._recorder.tell(self._end)
         self._listener.close()
         await self._fleet.stop()
+        await self._compacting.close()
         self._control.close()
         await self._recorder.close()
 
@@ -200,6 +203,7 @@ class Supervisor:
         for notice in self._fleet.health.passed(time.monotonic()):
             self._recorder.tell(notice)
         await self._fleet.watch_memory()
+        await self._compacting.look(time.monotonic())
         idle = time.monotonic() - self._last_request
         if idle > self._idle_seconds() and (self._fleet.spec is None or self._fleet.spec.progressive is None):
             self.end(Notice("endpoint.stopped", f"no request for {idle / HOUR:.3g} h"))

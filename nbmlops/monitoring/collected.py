@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from nbmlops.core.errors import InvalidInput, NotFound
+from nbmlops.core.errors import InvalidInput
 from nbmlops.core.references import nearest
 from nbmlops.core.workspace import Workspace
 from nbmlops.monitoring.answers import is_answer
@@ -78,22 +78,13 @@ class CollectedData:
 
     @classmethod
     def of(cls, workspace: Workspace, endpoint: str) -> CollectedData:
-        """Return what was collected at an endpoint, which may be gone.
+        """Return what was collected at an endpoint, which may be gone, or have got no request yet."""
+        return cls(workspace.collected / endpoint, workspace.bundles)
 
-        Raises
-        ------
-        NotFound
-            Nothing ever was.
-        """
-        home = workspace.collected
-        if not (home / endpoint).is_dir():
-            known = sorted(path.name for path in home.iterdir() if path.is_dir()) if home.is_dir() else []
-            raise NotFound(
-                f"nothing was collected at endpoint {endpoint!r}",
-                expected=f"one of {', '.join(known)}" if known else None,
-                hint=nearest(endpoint, known),
-            )
-        return cls(home / endpoint, workspace.bundles)
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever collected."""
+        return self._store.folder.is_dir()
 
     def frame(
         self,

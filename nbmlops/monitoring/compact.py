@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,6 +200,13 @@ def retain(store: Store, *, days: float | None, size: int | None) -> int:
     return deleted
 
 
+def _end_with_input() -> None:
+    """End when whoever started this is gone; a compaction may be cut off anywhere."""
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one compaction."""
     parser = argparse.ArgumentParser(prog="compact", description="Turns an endpoint's spool files into Parquet.")
@@ -206,7 +214,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bundles", type=Path, help="the folder of bundles (default: the workspace's)")
     parser.add_argument("--days", type=float, help="how long data is kept (default: as set)")
     parser.add_argument("--bytes", type=int, help="how much is kept (default: as set)")
+    parser.add_argument("--attached", action="store_true", help="end when standard input does")
     given = parser.parse_args(arguments)
+    if given.attached:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     limits = settings()
     try:
         done = compact(

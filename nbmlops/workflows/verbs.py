@@ -80,6 +80,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("rollback", "operate", "Take an endpoint back to its traffic before the last change."),
     _verb("logs", "operate", "Show the last lines of an endpoint's logs."),
     _verb("replay", "replay", "Run a request of an endpoint once more, here, with the very version that answered it."),
+    _verb("collected", "collected", "Return the rows that an endpoint was sent, with its answers."),
     _verb("undeploy", "operate", "Stop and remove one endpoint."),
     _verb("down", "operate", "Stop everything that runs in this workspace."),
 )
