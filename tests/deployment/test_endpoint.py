@@ -135,6 +135,16 @@ def test_a_replay_compares_every_row(target: LocalTarget, workspace: Workspace, 
     assert (wrong.fidelity.labels_different, wrong.fidelity.worst) == (1, (700,))
 
 
+def test_what_a_model_raises_on_its_own_sample_comes_back_too(target: LocalTarget, workspace: Workspace) -> None:
+    class Raises:
+        def predict(self, rows):
+            raise KeyError("the vocabulary")
+
+    with pytest.raises(ScoringError, match="the model raised KeyError") as caught:
+        replay(read_bundle(pickled(workspace, "1", Raises()).bundle), reference(ROWS, ROWS["x"]))
+    assert 'raise KeyError("the vocabulary")' in str(caught.value.__cause__)
+
+
 def test_rows_that_can_not_be_sent_are_counted(target: LocalTarget, workspace: Workspace) -> None:
     bundle = read_bundle(offset_onnx(workspace, "1", 10.0).bundle)
     seen = replay(bundle, reference(pd.DataFrame({"x": [1.0, np.inf]}), [11.0, np.inf]))
