@@ -17,7 +17,7 @@ from .signature import Column, Signature, TensorSpec
 from .values import Schema, cell_pattern, column_schema, leaf_pattern, leaf_schema, param_schema
 
 SPELT = 4  # lengths that are spelt out where JSON Schema can't say that they are equal
-_NEWLINE = "\\r?\\n"
+_NEWLINE = "(?:\\r\\n?|\\n)"
 _UNUSED: Schema = {"description": "Row labels, as pandas writes them; they are not used."}
 
 
@@ -166,8 +166,9 @@ def csv_schema(signature: Signature) -> Schema | None:
         return _csv(tables, "A header line, then a line for each row; the columns may have any names.")
     if signature.tensors is not None:
         return None
-    cell = '[^",\\r\\n]+'
-    return _csv([_table(",".join([cell] * width), [cell] * width) for width in range(1, SPELT + 1)], "A header, rows.")
+    cell = '(?:[^",\\r\\n][^,\\r\\n]*|"(?:[^"]|"")*")'  # a quote within a cell that began without one is text
+    rows = [[cell]] + [[f"{cell}?"] * width for width in range(2, SPELT + 1)]  # an empty line is no row
+    return _csv([_table(",".join(row), row) for row in rows], "A header line, then rows of as many cells.")
 
 
 def _csv(tables: Sequence[str], description: str) -> Schema:
@@ -177,7 +178,7 @@ def _csv(tables: Sequence[str], description: str) -> Schema:
 
 def _table(header: str, cells: Sequence[str]) -> str:
     row = ",".join(cells)
-    return f"{header}(?:{_NEWLINE}{row})+(?:{_NEWLINE})?"
+    return f"{_NEWLINE}*{header}(?:{_NEWLINE}+{row})+{_NEWLINE}*"
 
 
 def _named(name: str) -> str:
