@@ -7,6 +7,8 @@ BIN := .venv/bin
 UV := .tools/bin/uv
 UV_STAMP := .tools/.uv-$(UV_VERSION)
 ENV_STAMP := .venv/.synced
+CLIENTS_LOCK := requirements/clients.lock
+CLIENTS_STAMP := .venv-clients/.synced
 PORT ?= 8888
 SAMPLE ?= 0
 ARGS ?=
@@ -18,12 +20,14 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo lab test test-unit lint format bench bench-serving mutate locks clean git
+.PHONY: help setup clients demo lab test test-unit lint format bench bench-serving mutate locks clean git
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(ENV_STAMP) ## Make .venv/ with the exact versions of requirements/dev.lock
+
+clients: $(CLIENTS_STAMP) ## Make .venv-clients/ with other servers' clients, which a test of the endpoint runs
 
 demo: $(ENV_STAMP) ## Run notebooks/00_the_whole_game.ipynb and tell what happened, stage by stage
 	@$(BIN)/python tools/demo.py
@@ -71,6 +75,7 @@ locks: $(UV_STAMP) ## Resolve requirements/*.lock anew (UPGRADE=1 takes the newe
 	$(LOCKED) $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements/base.lock
 	$(LOCKED) $(if $(UPGRADE),--upgrade) --group dev pyproject.toml --output-file requirements/dev.lock
 	$(LOCKED) $(if $(UPGRADE),--upgrade) --group binder pyproject.toml --output-file requirements/binder.lock
+	$(LOCKED) $(if $(UPGRADE),--upgrade) requirements/clients.in --output-file $(CLIENTS_LOCK)
 	mkdir -p build && grep -E '^($(SHARED))==' requirements/dev.lock | sed 's/ \\$$//' >build/shared.txt
 	for peer in $(PEERS); do $(LOCKED) $(if $(UPGRADE),--upgrade) --constraint build/shared.txt \
 	  requirements/peers-$$peer.in --output-file requirements/peers-$$peer.lock || exit 1; done
@@ -104,4 +109,10 @@ $(ENV_STAMP): $(UV_STAMP) $(LOCK) pyproject.toml
 	@echo "Installing $$(grep -c '^[a-z].*==' $<) locked packages into $(@D)/"
 	@[ -x $(@D)/bin/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(@D)
 	@$(UV) pip sync --quiet --python $(@D)/bin/python $<
+	@touch $@
+
+$(CLIENTS_STAMP): $(UV_STAMP) $(CLIENTS_LOCK)
+	@echo "Installing $$(grep -c '^[a-z].*==' $(CLIENTS_LOCK)) locked packages into .venv-clients/"
+	@[ -x .venv-clients/bin/python ] || $(UV) venv --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv-clients
+	@$(UV) pip sync --quiet --python .venv-clients/bin/python $(CLIENTS_LOCK)
 	@touch $@

@@ -18,6 +18,7 @@ from .exchange import JSON, Answer, Head, Reply
 from .metrics import ServerMetrics
 from .noted import Noted
 from .noting import Notes
+from .oip.routes import PREFIX, PROTOCOL, nothing_at, oip_routes
 from .openapi import describe
 from .router import Router
 from .scoring import Scoring
@@ -96,8 +97,7 @@ class Application:
             return Route("OPTIONS", lambda head, body, reply: reply(Answer(204, b"", JSON, headers)))
         route = self._routes.get(head.path)
         if route is None:
-            expected = ", ".join(self._routes)
-            raise RequestError(404, "not_found", "there is nothing at this path", field="path", expected=expected)
+            raise nothing_at(head.path, list(self._routes))
         if head.method != route.method and not (head.method == "HEAD" and route.method == "GET"):
             message = "the method is not one of this path's"
             raise RequestError(405, "method_not_allowed", message, field="method", expected=route.method)
@@ -118,7 +118,8 @@ class Application:
         """Return the answer to a request that reached no arm, and count it."""
         route = self._routes.get(head.path)
         self.metrics.observe_refusal(head.method, head.path if route else "", status=error.status, code=error.code)
-        answer = (route.wire if route else MLFLOW).refuse(error)
+        elsewhere = PROTOCOL if head.path.startswith(f"{PREFIX}/") else MLFLOW
+        answer = (route.wire if route else elsewhere).refuse(error)
         pages = self._access.answer_headers(head)
         answer.headers = [(b"x-prediction-id", str(uuid_utils.uuid7()).encode()), *answer.headers, *pages]
         return answer
@@ -143,7 +144,8 @@ class Application:
             "/docs": self._docs,
         }
         invocations = Route("POST", self.scoring.handler(MLFLOW), scoring=True)
-        return {"/invocations": invocations, **{path: Route("GET", self._paged(page)) for path, page in pages.items()}}
+        paged = {path: Route("GET", self._paged(page)) for path, page in pages.items()}
+        return {"/invocations": invocations, **paged, **oip_routes(self, Route)}
 
     def _paged(self, page: Page) -> Callable[[Head, bytes, Reply], None]:
         def handle(head: Head, body: bytes, reply: Reply) -> None:

@@ -17,6 +17,7 @@ from .ensemble import EnsembleBackend, EnsembleRuntime, combination
 from .inputs import Decoded, Generic, ModelInput, Rows, stack
 from .metrics import ArmMetrics
 from .observations import Observations
+from .oip.wire import TensorDialect
 from .outputs import AnswerEncoder
 from .remote import WorkerBackend
 from .runtimes import Runtime, make_runtime
@@ -38,6 +39,7 @@ class Arm:
         self.config = config
         self.bundle = bundle
         self.decoder = make_decoder(bundle.signature)
+        self.dialect = TensorDialect(bundle)
         self.metrics = ArmMetrics()
         self.observations = Observations()
         self.in_flight = 0

@@ -121,6 +121,10 @@ class Table:
     def __len__(self) -> int:
         return int(self.blocks[0].array.shape[1]) if self.blocks else 0
 
+    @property
+    def kin(self) -> Hashable:
+        return tuple((block.indices, block.array.dtype) for block in self.blocks)
+
 
 @dataclass(slots=True)
 class Generic:
@@ -137,7 +141,7 @@ class Generic:
         return id(self)
 
 
-Decoded = Rows | Tensor | Tensors | Generic
+Decoded = Rows | Table | Tensor | Tensors | Generic
 ModelInput = Table | Tensor | Tensors | Generic
 
 
@@ -207,11 +211,15 @@ def _picker(indices: list[int]) -> Callable[[Any], Any]:
     return itemgetter(*indices)
 
 
-def stack(batch: Sequence[Tensor | Tensors]) -> Tensor | Tensors:
-    """Return the tensors of several requests, which are of one kind, as one."""
+def stack(batch: Sequence[Table | Tensor | Tensors]) -> Table | Tensor | Tensors:
+    """Return the tables or tensors of several requests, which are of one kind, as one."""
     first = batch[0]
     if len(batch) == 1:
         return first
+    if isinstance(first, Table):
+        blocks = zip(*(item.blocks for item in batch), strict=True)  # type: ignore[union-attr]
+        joined = [Block(part[0].indices, np.concatenate([block.array for block in part], axis=1)) for part in blocks]
+        return Table(first.names, joined)
     if isinstance(first, Tensor):
         return Tensor(np.concatenate([item.array for item in batch]))  # type: ignore[union-attr]
     parts = zip(*(item.arrays for item in batch), strict=True)  # type: ignore[union-attr]

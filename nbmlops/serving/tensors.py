@@ -61,7 +61,7 @@ class TensorCodec:
         self.dtype = dtype_of(spec)
         self.depth = len(spec.shape)
         self.expected = f"a tensor of {spec.dtype} with shape {tuple(spec.shape)}".replace("-1", "any")
-        self._binary = spec.dtype == "bytes" or spec.dtype.lstrip("|").startswith("S")
+        self.binary = spec.dtype == "bytes" or spec.dtype.lstrip("|").startswith("S")
         self._bounds = np.iinfo(str(self.dtype)) if self.dtype.kind in "iu" else None
         self._limit = float(np.finfo(str(self.dtype)).max) if self.dtype.kind == "f" else 0.0
 
@@ -71,7 +71,7 @@ class TensorCodec:
         nested: Any = self._leaf_type()
         for _ in self.spec.shape:
             nested = list[nested]
-        return None if self._binary or self.dtype.kind == "M" else nested
+        return None if self.binary or self.dtype.kind == "M" else nested
 
     def _leaf_type(self) -> Any:
         if self._bounds is not None:
@@ -128,7 +128,7 @@ class TensorCodec:
             except Unfit:
                 pass
         elif is_text(value) if kind == "O" else (kind == "b" and isinstance(value, bool)):
-            return value.encode() if self._binary else value
+            return value.encode() if self.binary else value
         raise invalid(f"{field} holds {kind_of(value)}", field=field, expected=self.expected)
 
     def array(self, data: Any, field: str) -> Array:
