@@ -143,9 +143,16 @@ class Application:
             "/openapi.json": self._openapi,
             "/docs": self._docs,
         }
-        invocations = Route("POST", self.scoring.handler(MLFLOW), scoring=True)
-        paged = {path: Route("GET", self._paged(page)) for path, page in pages.items()}
-        return {"/invocations": invocations, **paged, **oip_routes(self, Route)}
+        paged = {path: self.page_route(page) for path, page in pages.items()}
+        return {"/invocations": self.scoring_route(MLFLOW), **paged, **oip_routes(self)}
+
+    def page_route(self, page: Page, wire: Wire = MLFLOW, *, method: str = "GET") -> Route:
+        """Return the route of a page, which waits for no model."""
+        return Route(method, self._paged(page), wire)
+
+    def scoring_route(self, wire: Wire, pin: str | None = None) -> Route:
+        """Return the route of a scoring protocol; `pin` is the version that its path names."""
+        return Route("POST", self.scoring.handler(wire, pin), wire, scoring=True)
 
     def _paged(self, page: Page) -> Callable[[Head, bytes, Reply], None]:
         def handle(head: Head, body: bytes, reply: Reply) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..documents import nearest, shown
 from ..errors import RequestError
-from ..exchange import Answer, Head, Reply
+from ..exchange import Answer, Head
 from .metadata import model_metadata, server_metadata
 from .wire import OipWire
 
@@ -37,25 +37,24 @@ def versions_of(arms: Sequence[Arm]) -> dict[str, Arm]:
     return {**found, **{arm.config.name: arm for arm in arms}}
 
 
-def oip_routes(application: Application, make: Callable[..., Route]) -> dict[str, Route]:
+def oip_routes(application: Application) -> dict[str, Route]:
     """Return the routes of what an application serves now.
 
     Parameters
     ----------
     application : Application
-    make : callable
-        Makes a route.
     """
+    route = application.page_route
     routes = {
-        PREFIX: make("GET", _page(lambda: _json(server_metadata())), PROTOCOL),
-        f"{PREFIX}/health/live": make("GET", _page(lambda: _json({"live": True})), PROTOCOL),
-        f"{PREFIX}/health/ready": make("GET", _page(lambda: _ready(application.ready, "ready")), PROTOCOL),
+        PREFIX: route(lambda _: _json(server_metadata()), PROTOCOL),
+        f"{PREFIX}/health/live": route(lambda _: _json({"live": True}), PROTOCOL),
+        f"{PREFIX}/health/ready": route(lambda _: _ready(application.ready), PROTOCOL),
     }
     if application.router is None or application.config is None:
         return routes
     arms = list(application.router.arms.values())
-    routes[f"{PREFIX}/repository/index"] = make(
-        "POST", _index(served_names(application.config.endpoint, arms)), PROTOCOL
+    routes[f"{PREFIX}/repository/index"] = route(
+        _index(served_names(application.config.endpoint, arms)), PROTOCOL, method="POST"
     )
     for name, served in served_names(application.config.endpoint, arms).items():
         wire = OipWire(name)
@@ -63,37 +62,31 @@ def oip_routes(application: Application, make: Callable[..., Route]) -> dict[str
         # A name that stands for some of the arms only says nothing of how traffic is divided between these.
         if len(served) in (1, len(arms)):
             pin = None if len(served) == len(arms) else served[0].config.name
-            routes.update(_model(application, make, path, wire=wire, arms=served, pin=pin))
+            routes.update(_model(application, path, wire=wire, arms=served, pin=pin))
         for version, arm in versions_of(served).items():
             here = f"{path}/versions/{version}"
-            routes.update(_model(application, make, here, wire=wire, arms=[arm], pin=arm.config.name))
+            routes.update(_model(application, here, wire=wire, arms=[arm], pin=arm.config.name))
     return routes
 
 
-def _model(
-    application: Application, make: Callable[..., Route], path: str, *, wire: OipWire, arms: list[Arm], pin: str | None
-) -> dict[str, Route]:
-    def metadata() -> Answer:
+def _model(application: Application, path: str, *, wire: OipWire, arms: list[Arm], pin: str | None) -> dict[str, Route]:
+    def metadata(_: Head) -> Answer:
         first = max(arms, key=lambda arm: arm.config.weight)
         versions = [arm.config.version for arm in arms]
         return _json(model_metadata(wire.model, versions, bundle=first.bundle, outputs=first.outputs))
 
-    def ready() -> Answer:
-        return _ready(all(arm.ready for arm in arms if arm.config.weight > 0 or len(arms) == 1), "ready")
+    def ready(_: Head) -> Answer:
+        return _ready(all(arm.ready for arm in arms if arm.config.weight > 0 or len(arms) == 1))
 
     return {
-        path: make("GET", _page(metadata), wire),
-        f"{path}/ready": make("GET", _page(ready), wire),
-        f"{path}/infer": make("POST", application.scoring.handler(wire, pin), wire, scoring=True),
+        path: application.page_route(metadata, wire),
+        f"{path}/ready": application.page_route(ready, wire),
+        f"{path}/infer": application.scoring_route(wire, pin),
     }
 
 
-def _page(answer: Callable[[], Answer]) -> Callable[[Head, bytes, Reply], None]:
-    return lambda head, body, reply: reply(answer())
-
-
-def _index(names: dict[str, list[Arm]]) -> Callable[[Head, bytes, Reply], None]:
-    def answer() -> Answer:
+def _index(names: dict[str, list[Arm]]) -> Callable[[Head], Answer]:
+    def answer(_: Head) -> Answer:
         return _json(
             [
                 {
@@ -107,15 +100,15 @@ def _index(names: dict[str, list[Arm]]) -> Callable[[Head, bytes, Reply], None]:
             ]
         )
 
-    return _page(answer)
+    return answer
 
 
 def _json(document: Any) -> Answer:
     return Answer(200, msgspec.json.encode(document))
 
 
-def _ready(ready: bool, name: str) -> Answer:
-    return Answer(200 if ready else 503, msgspec.json.encode({name: ready}))
+def _ready(ready: bool) -> Answer:
+    return Answer(200 if ready else 503, msgspec.json.encode({"ready": ready}))
 
 
 def nothing_at(path: str, routes: Sequence[str]) -> RequestError:
