@@ -11,10 +11,13 @@ from nbmlops.serving.bundle import Manifest
 from nbmlops.serving.decoding import Decoder, FrameDecoder, make_decoder
 from nbmlops.serving.documents import media_type
 from nbmlops.serving.errors import RequestError, ServingError
-from nbmlops.serving.inputs import Decoded
+from nbmlops.serving.inputs import Decoded, Table
+from nbmlops.serving.oip.mapping import Mapping, make_mapping
+from nbmlops.serving.oip.requests import read_request
 from nbmlops.serving.segments import Record
 from nbmlops.serving.signature import Signature, parse_signature
 
+OIP = "oip"
 UNREADABLE = (RequestError, ServingError, OSError, ValueError, TypeError, KeyError, IndexError, msgspec.MsgspecError)
 
 
@@ -34,23 +37,40 @@ class Decoders:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._signatures: dict[str, Signature | None] = {}
+        self._mappings: dict[str, Mapping] = {}
         self._decoders: dict[tuple[str, tuple[str, ...] | None], Decoder] = {}
 
-    def decode(self, record: Record) -> tuple[Decoder, Decoded]:
+    def decode(self, record: Record) -> tuple[Decoder, Decoded | Table]:
         """Return a record's request, with the decoder that read it.
 
         Raises
         ------
         Undecodable
         """
-        if not record.body or record.wire not in ("mlflow", "columns"):
+        if not record.body or record.wire not in ("mlflow", "columns", OIP):
             raise Undecodable
         try:
+            if record.wire == OIP:
+                return self._decoder(record.bundle, None), self._tensors(record)
             columns = _columns(record.body) if record.wire == "columns" else None
             decoder = self._decoder(record.bundle, columns)
             return decoder, decoder.decode(record.body, media_type(record.kind.encode())).data
         except UNREADABLE as error:
             raise Undecodable from error
+
+    def classes(self, record: Record) -> list[Any] | None:
+        """Return the classes of a classifier, in the order of its probabilities."""
+        signature = self._signature(record.bundle)
+        return None if signature is None else signature.classes
+
+    def _tensors(self, record: Record) -> Decoded | Table:
+        signature = self._signature(record.bundle)
+        if signature is None:
+            raise Undecodable
+        if record.bundle not in self._mappings:
+            self._mappings[record.bundle] = make_mapping(signature)
+        request, tensors = read_request(record.body, b"%d" % record.split if record.split else None)
+        return self._mappings[record.bundle](tensors, (request.parameters or {}).get("content_type"))
 
     def _decoder(self, digest: str, columns: tuple[str, ...] | None) -> Decoder:
         """Return the decoder of a bundle's signature, or of those of its columns that were kept."""

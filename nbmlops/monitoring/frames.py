@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from nbmlops.monitoring.answers import PREDICTION, answers_of, is_answer
-from nbmlops.monitoring.bundles import UNREADABLE, Decoders, Undecodable
+from nbmlops.monitoring.bundles import OIP, UNREADABLE, Decoders, Undecodable
 from nbmlops.monitoring.store import HOUR
+from nbmlops.monitoring.tensors import tensor_answers_of
 from nbmlops.serving.decoding import Decoder
-from nbmlops.serving.inputs import Decoded, Generic, Rows, Tensor, Tensors
+from nbmlops.serving.inputs import Decoded, Generic, Rows, Table, Tensor, Tensors
 from nbmlops.serving.outputs import to_json
 from nbmlops.serving.segments import Record
 
@@ -25,15 +26,17 @@ class Group:
     """Records whose requests make one table: of one bundle, in one form, with the same columns."""
 
     decoder: Decoder
+    classes: list[Any] | None
     records: list[Record] = field(default_factory=list)
-    data: list[Decoded] = field(default_factory=list)
+    data: list[Decoded | Table] = field(default_factory=list)
 
     def frame(self) -> pd.DataFrame:
         """Return the rows of all requests with their answers, in order."""
         counts = [len(data) for data in self.data]
         inputs = _inputs(self.decoder, self.data)
+        inputs.index = pd.RangeIndex(len(inputs))
         inputs.columns = _free([str(name) for name in inputs.columns])
-        return pd.concat([_facts(self.records, counts), inputs, _answers(self.records, counts)], axis=1)
+        return pd.concat([_facts(self.records, counts), inputs, _answers(self.records, counts, self.classes)], axis=1)
 
 
 def frames_of(records: Iterable[Record], decoders: Decoders) -> tuple[pd.DataFrame, list[Record]]:
@@ -54,8 +57,8 @@ def frames_of(records: Iterable[Record], decoders: Decoders) -> tuple[pd.DataFra
         except Undecodable:
             undecoded.append(record)
             continue
-        kin = None if isinstance(data, Generic) else data.kin
-        group = groups.setdefault((id(decoder), type(data), kin), Group(decoder))
+        kin = None if isinstance(data, Generic | Table) else data.kin
+        group = groups.setdefault((id(decoder), type(data), kin), Group(decoder, decoders.classes(record)))
         group.records.append(record)
         group.data.append(data)
     return joined([group.frame() for group in groups.values()]), undecoded
@@ -108,12 +111,15 @@ def _facts(records: list[Record], counts: list[int]) -> pd.DataFrame:
     return frame.assign(prediction_id=pd.Series(ids, dtype="str"))
 
 
-def _inputs(decoder: Decoder, batch: list[Decoded]) -> pd.DataFrame:
+def _inputs(decoder: Decoder, batch: list[Decoded | Table]) -> pd.DataFrame:
     """Return the rows of several requests of one form."""
     first = batch[0]
     if isinstance(first, Rows):
         table = decoder.tabulate(batch)  # type: ignore[attr-defined]
         return pd.DataFrame(dict(zip(table.names, table.columns, strict=True)), index=range(sum(map(len, batch))))
+    if isinstance(first, Table):
+        tables = [one for one in batch if isinstance(one, Table)]
+        return pd.concat([pd.DataFrame(dict(zip(one.names, one.columns, strict=True))) for one in tables])
     if isinstance(first, Tensor):
         array = np.concatenate([one.array for one in batch if isinstance(one, Tensor)])
         if array.ndim <= 2:
@@ -136,21 +142,23 @@ def _listed(array: Any) -> pd.Series:
     return pd.Series(array.tolist(), dtype=object)
 
 
-def _answers(records: list[Record], counts: list[int]) -> pd.DataFrame:
+def _answers(records: list[Record], counts: list[int], classes: list[Any] | None) -> pd.DataFrame:
     rows = sum(counts)
     columns: dict[str, list[Any]] = {}
     start = 0
     for record, count in zip(records, counts, strict=True):
-        for name, values in _answer(record, count).items():
+        for name, values in _answer(record, count, classes).items():
             columns.setdefault(name, [None] * rows)[start : start + count] = values
         start += count
     return pd.DataFrame(columns or {PREDICTION: [None] * rows})
 
 
-def _answer(record: Record, rows: int) -> dict[str, list[Any]]:
+def _answer(record: Record, rows: int, classes: list[Any] | None) -> dict[str, list[Any]]:
     if record.status != 200 or not record.answer:
         return {}
     try:
+        if record.wire == OIP:
+            return tensor_answers_of(record.answer, record.answer_split, rows=rows, classes=classes)
         return answers_of(record.answer, rows)
     except UNREADABLE:
         return {}
