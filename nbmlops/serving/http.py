@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import urllib.parse
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 65_536  # of request line and headers
 PIPELINED = 64  # requests of one connection that may wait for their answers
 SWALLOWED = 65_536  # bytes of a refused body that are read first, so that the connection can go on
+METHODS = {b"GET": "GET", b"POST": "POST", b"HEAD": "HEAD"}
 LINGER_S = 5.0  # seconds that a client may go on sending what was refused
 
 
@@ -150,11 +152,9 @@ class Connection(asyncio.Protocol):
         if self._last:
             return
         parser, headers = self._parser, self._headers
-        url = httptools.parse_url(self._url)
-        path = (url.path or b"/").decode("latin-1")
-        if "%" in path:
-            path = urllib.parse.unquote(path)
-        head = Head(parser.get_method().decode("ascii"), path, (url.query or b"").decode("latin-1"), headers)
+        method, url = parser.get_method(), self._url
+        path, query = place(url)
+        head = Head(METHODS.get(method) or method.decode("ascii"), path, query, headers)
         turn = self._turn = Turn(self, head, parser.should_keep_alive())
         self.turns.append(turn)
         if self._too_long():
@@ -162,11 +162,12 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._route = self._application.admit(head)
-            self._hold(turn, int(headers.get(b"content-length", b"0")))
+            if b"content-length" in headers:
+                self._hold(turn, int(headers[b"content-length"]))
         except RequestError as error:
             self._refuse(turn, error)
             return
-        if headers.get(b"expect", b"").lower() == b"100-continue" and len(self.turns) == 1:
+        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue" and len(self.turns) == 1:
             self._transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
@@ -292,6 +293,14 @@ class Connection(asyncio.Protocol):
         self._last = self._unread = True
         turn.keep_alive = False
         turn.reply(self._application.refuse(turn.head, error))
+
+
+@lru_cache(maxsize=256)
+def place(url: bytes) -> tuple[str, str]:
+    """Return path, without percent-encoding, and query of a request's target."""
+    parsed = httptools.parse_url(url)
+    path = (parsed.path or b"/").decode("latin-1")
+    return urllib.parse.unquote(path) if "%" in path else path, (parsed.query or b"").decode("latin-1")
 
 
 def _headers_too_large() -> RequestError:

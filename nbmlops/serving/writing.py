@@ -23,9 +23,10 @@ def to_bytes(answer: Answer, date: bytes, *, keep_alive: bool, with_body: bool) 
     with_body : bool
         False for the answer to ``HEAD``.
     """
-    more = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers])
-    if not keep_alive:
-        more += b"connection: close\r\n"
+    body = answer.body
+    more = b"" if keep_alive else b"connection: close\r\n"
+    for pair in answer.headers:
+        more += b"%b: %b\r\n" % pair
     return b"%bdate: %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
-        _LINES[answer.status], date, answer.kind, len(answer.body), more, answer.body if with_body else b"",
+        _LINES[answer.status], date, answer.kind, len(body), more, body if with_body else b"",
     )  # fmt: skip
