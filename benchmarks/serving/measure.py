@@ -68,6 +68,7 @@ class Entry:
     running: Running
     sent: Path
     first_answers: list[float]
+    warm_rps: float = 0.0
     rss_mib: list[float] = field(default_factory=list)
     samples: dict[int, list[dict[str, float]]] = field(default_factory=dict)
 
@@ -109,7 +110,7 @@ def compare(servers: Sequence[Server], files: Files, extent: Extent) -> dict[str
         entries = [_entry(stack, server, files, starts=extent.starts) for server in servers]
         for entry in entries:
             told(f"warming up {entry.server.name}")
-            entry.run(32, 1)
+            entry.warm_rps = entry.run(32, 1)["rps"]
         for number in range(extent.runs):
             told(f"run {number + 1} of {extent.runs}")
             for entry in entries:
@@ -163,7 +164,7 @@ def check(server: Server, running: Running, files: Files) -> None:
 
 def _round(entry: Entry, seconds: float) -> None:
     for connections in levels(entry):
-        slow = connections in entry.samples and entry.rps(connections) < LONGER
+        slow = entry.warm_rps < LONGER
         entry.samples.setdefault(connections, []).append(entry.run(connections, seconds + slow))
     told("  " + entry.server.name + ": " + ", ".join(f"{at}: {entry.rps(at):,.0f}/s" for at in entry.samples))
 
@@ -172,8 +173,7 @@ def levels(entry: Entry) -> list[int]:
     """Return the numbers of connections that a server is loaded with."""
     if entry.server.library == "MLflow":
         return sorted((*LEVELS, *SEARCHED))
-    fast = 32 in entry.samples and entry.rps(32) >= FAST
-    return [*LEVELS, MANY] if fast or MANY in entry.samples else list(LEVELS)
+    return [*LEVELS, MANY] if entry.warm_rps >= FAST else list(LEVELS)
 
 
 def machine() -> dict[str, Any]:
