@@ -70,7 +70,7 @@ class Launch:
     @property
     def places(self) -> Places:
         """Where the scorers leave things."""
-        collected = (self.workspace.home if self.workspace else self.folder.path) / "collected"
+        collected = self.workspace.collected if self.workspace else self.folder.path / "collected"
         return Places(self.folder.errors, self.folder.counts, collected / self.folder.path.name)
 
 
@@ -205,7 +205,7 @@ class Supervisor:
         await self._fleet.watch_memory()
         await self._compacting.look(time.monotonic())
         idle = time.monotonic() - self._last_request
-        if idle > self._idle_seconds() and (self._fleet.spec is None or self._fleet.spec.progressive is None):
+        if self._fleet.spec is not None and has_idled(self._fleet.spec, idle):
             self.end(Notice("endpoint.stopped", f"no request for {idle / HOUR:.3g} h"))
         return None
 
@@ -357,6 +357,11 @@ class Supervisor:
             "idle_s": time.monotonic() - self._last_request,
             "requests": sum(self._requests.values()),
         }
+
+
+def has_idled(spec: EndpointSpec, seconds: float) -> bool:
+    """Whether an endpoint that nobody called for some time ends by itself; one that a rollout holds open does not."""
+    return seconds > spec.idle_hours * HOUR and spec.progressive is None
 
 
 def _start_of(pid: int) -> float:

@@ -7,13 +7,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 
+from nbmlops.core.errors import Refused
 from nbmlops.core.workspace import Workspace
-from nbmlops.deployment import EndpointSpec, Guardrails, LocalTarget, Progressive, endpoint
+from nbmlops.deployment import EndpointSpec, Guardrails, LocalTarget, Progressive, endpoint, launch
+from nbmlops.deployment.folder import RunFolder
 from nbmlops.deployment.operate import states
 from nbmlops.journal import Journal
 from nbmlops.testing.models import offset_onnx, pickled
@@ -124,3 +128,43 @@ def test_a_rollout_grows_over_a_kill_and_shadows_and_tokens_are_as_they_were(
     endpoint(workspace, journal, "flights").rotate_token(grace=0)
     wait_for(lambda: send(status.url, second).status_code == 401, "the end of a token without grace")
     assert send(status.url, target.token("flights")).status_code == 200
+
+
+def test_two_kernels_at_once_leave_what_the_journal_says(
+    target: LocalTarget, workspace: Workspace, journal: Journal
+) -> None:
+    one, two, three = (offset_onnx(workspace, version, 10.0) for version in "123")
+    arms = (one, dataclasses.replace(two, weight=0.0), dataclasses.replace(three, weight=0.0))
+    status = target.apply(target.plan(EndpointSpec("flights", "offset", arms)))
+    deployed = {"model": "offset", "traffic": {"1": 100.0}, "revision": status.revision}
+    journal.append("endpoint.deployed", "endpoint/flights", deployed)
+
+    def operate(kernel: int) -> list[type]:
+        """Be a kernel of its own: divide traffic, set shadows and roll back; returns what was refused."""
+        found, mine, refused = endpoint(workspace, Journal.open(workspace), "flights"), kernel * 10, []
+        for turn in range(4):
+            try:
+                if turn == 2:
+                    found.rollback()
+                else:
+                    found.set_traffic({"1": 90 - mine - turn, "2": 10 + mine + turn}, shadows={"3": mine + turn})
+            except Refused as error:
+                refused.append(type(error))
+        return refused
+
+    with ThreadPoolExecutor(3) as pool:
+        refused = [one for done in pool.map(operate, (1, 2, 3)) for one in done]
+    state, live = states(journal)["flights"], target.status("flights")
+    assert (dict(state.traffic), dict(state.shadows)) == (live.traffic, live.shadows)
+    assert (target.spec("flights").traffic, state.revision) == (live.traffic, live.revision)
+    moves = [event for event in journal.events("endpoint.*") if event.data.get("revision")]
+    assert len({event.data["revision"] for event in moves}) == len(moves) == live.revision
+    assert len(moves) == 1 + 12 - len(refused)
+    folder = RunFolder(workspace.run / "flights")
+    late = {"op": "configure", "spec": folder.read(folder.spec), "revision": live.revision - 1}
+    with pytest.raises(launch.ChangedMeanwhile, match=f"at revision {live.revision}"):
+        launch.ask(Path(folder.read(folder.state)["control"]), late, 10.0)
+    version = requests.get(
+        f"{status.url}/version", headers={"Authorization": f"Bearer {target.token('flights')}"}, timeout=10
+    )
+    assert {arm["name"]: arm["weight"] for arm in version.json()["arms"] if arm["weight"]} == live.traffic
