@@ -66,6 +66,14 @@ def test_names_fit_headers_and_folders_and_tell_ensembles_apart(pair, combine) -
     assert all(len(kinds) == 1 for kinds in named.values())
 
 
+def test_a_name_that_leaves_something_out_says_what_it_stands_for() -> None:
+    pairs = [("a b", "a_b"), ("n" * 80 + "1", "n" * 80 + "2")]
+    for one, other in pairs:
+        names = {ensemble([a_member(model), a_member("b", "1")], "x").version for model in (one, other)}
+        assert len(names) == 2
+        assert all(SAFE.match(name) for name in names)
+
+
 def test_the_digest_sees_weights_order_and_the_way_to_combine() -> None:
     one, two = a_member(), a_member("b", "1", 1.0)
     arms = [
