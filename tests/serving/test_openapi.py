@@ -233,6 +233,12 @@ def test_the_page_needs_nothing_from_elsewhere(served, tmp_path):
     page = answer.body.decode()
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "<script" not in page
-    assert not re.search(r"""(src|href)\s*=|https?://|@import|url\(""", page)
+    assert not re.search(r"""src\s*=|https?://|@import|url\(""", page)
+    links = re.findall(r'href="([^"]*)"', page)
+    assert links
+    assert page.count("href") == len(links)
+    for link in links:
+        assert link.startswith("#")
+        assert f'id="{link[1:]}"' in page, link
     assert "/invocations" in page
     assert "curl" in page
