@@ -14,7 +14,7 @@ from typing import Any
 from .documents import OUTPUTS
 from .parameters import Parameters
 from .signature import Column, Signature, TensorSpec
-from .values import Schema, cell_pattern, column_schema, leaf_pattern, leaf_schema, param_schema
+from .values import Schema, cell_pattern, column_schema, leaf_pattern, leaf_schema, param_schema, quoted
 
 SPELT = 4  # lengths that are spelt out where JSON Schema can't say that they are equal
 _NEWLINE = "(?:\\r\\n?|\\n)"
@@ -155,7 +155,7 @@ def csv_schema(signature: Signature) -> Schema | None:
     if signature.columns is not None:
         names = [column.name for column in signature.columns]
         cells = [cell_pattern(column) for column in signature.columns]
-        return _csv([_table(",".join(map(_named, names)), cells)], f"A header line with {', '.join(names)}, then rows.")
+        return _csv([_table(",".join(map(quoted, names)), cells)], f"A header line with {', '.join(names)}, then rows.")
     if signature.tensor is not None:
         cell, shape = leaf_pattern(signature.tensor), signature.tensor.shape
         if cell is None or len(shape) != 2 or shape[0] >= 0:
@@ -179,17 +179,6 @@ def _csv(tables: Sequence[str], description: str) -> Schema:
 def _table(header: str, cells: Sequence[str]) -> str:
     row = ",".join(cells)
     return f"{_NEWLINE}*{header}(?:{_NEWLINE}+{row})+{_NEWLINE}*"
-
-
-def _named(name: str) -> str:
-    if not re.search(r'[",\r\n]', name) and name:
-        return _literal(name)
-    return '"' + _literal(name.replace('"', '""')) + '"'
-
-
-def _literal(text: str) -> str:
-    """Return the pattern that matches a text; only what every dialect lets one escape is escaped."""
-    return re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", text).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def answer_schema(signature: Signature, outputs: Sequence[str] = OUTPUTS) -> Schema:

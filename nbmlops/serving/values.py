@@ -10,11 +10,13 @@ JSON Schema 2020-12; ECMA-262 for the patterns, of which only what Python and Ru
 from __future__ import annotations
 
 import math
+import re
 import sys
 from typing import Any
 
 import numpy as np
 
+from .columns import ColumnCodec
 from .signature import Column, Param, TensorSpec
 
 Schema = dict[str, Any]
@@ -70,6 +72,9 @@ def maybe(schema: Schema, *, nullable: bool) -> Schema:
 
 def column_schema(column: Column) -> Schema:
     """Return the schema of one value of a column."""
+    known = ColumnCodec(column).known
+    if known is not None:
+        return {**_TYPES[column.type], "enum": sorted(known)}
     return maybe(_TYPES[column.type], nullable=column.nullable)
 
 
@@ -94,9 +99,19 @@ def leaf_schema(spec: TensorSpec) -> Schema:
     return _TYPES[{"b": "boolean", "M": "datetime"}.get(dtype.kind, "string")]
 
 
+def quoted(text: str) -> str:
+    """Return the pattern of a text in a CSV cell; only what every dialect lets one escape is escaped."""
+    plain = text and not re.search(r'[",\r\n]', text)
+    cell = text if plain else '"' + text.replace('"', '""') + '"'
+    return re.sub(r"([\\^$.|?*+()\[\]{}])", r"\\\1", cell).replace("\r", "\\r").replace("\n", "\\n")
+
+
 def cell_pattern(column: Column) -> str:
     """Return the pattern of a cell of a CSV column; an empty one is a null."""
     pattern = _CELLS[column.type]
+    known = ColumnCodec(column).known
+    if known is not None and column.type == "string":
+        pattern = f"(?:{'|'.join(map(quoted, sorted(known)))})"
     return f"(?:{pattern})?" if column.nullable else pattern
 
 

@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 import re
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmlops import serving
+from nbmlops.serving import families
 from nbmlops.serving.columns import ColumnCodec
 from nbmlops.serving.errors import RequestError
 from nbmlops.serving.schemas import answer_schema, csv_schema, request_schema
@@ -123,6 +125,17 @@ def test_every_error_that_the_source_raises_is_in_the_table():
     assert len(told) == len(PROBLEMS)
 
 
+def test_the_documentation_lists_every_error_and_every_metric():
+    text = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text()
+    for problem in PROBLEMS:
+        assert f"| {problem.status} | `{problem.code}` | {problem.meaning} | {problem.remedy} |" in text
+    for name, family in {**families.HISTOGRAMS, **families.GAUGES}.items():
+        assert f"| `{name}` |" in text
+        assert all(f"`{label}`" in text for label in family.labels)
+    for name in families.COUNTERS:
+        assert f"| `{name}_total` | counter |" in text
+
+
 def test_versions_of_any_name_have_a_schema(served, made):
     served.configure(('a"b', made("ten"), 1), ("a_b", made("onnx"), 1))
     schemas = served.get("/openapi.json").json["components"]["schemas"]
@@ -205,6 +218,16 @@ def test_what_the_schema_takes_for_base64_the_codec_takes(value):
 def test_the_schema_of_a_value_is_as_strict_as_the_codec(kind, nullable, value):
     column = Column("x", kind, nullable=nullable)
     assert fits(column, value) == takes(column, value)
+
+
+def test_a_category_that_the_training_data_had_not_is_not_in_the_schema():
+    column = Column("x", "string", dtype="category", categories=["A,A", "b"])
+    for value in ("A,A", "b", "c", None):
+        assert fits(column, value) == takes(column, value) == (value in ("A,A", "b"))
+    signature = parse_signature({"inputs": [{"name": "x", "type": "string", "dtype": "category", "categories": ["b"]}]})
+    valid = jsonschema.Draft202012Validator(csv_schema(signature)).is_valid
+    assert valid("x\nb\n")
+    assert not valid("x\nc\n")
 
 
 def test_a_csv_schema_knows_the_columns():
