@@ -23,6 +23,7 @@ PROBLEMS = (
     Problem(403, "foreign_host", "The Host header is a name that the endpoint does not answer to.", "Use its address."),
     Problem(403, "foreign_origin", "A page of another origin asks.", "Allow the page's origin, or ask from a server."),
     Problem(404, "not_found", "There is nothing at this path.", "Use a path of /openapi.json."),
+    Problem(404, "unknown_model", "The endpoint serves no model of that name.", "Use its name, or its model's."),
     Problem(404, "unknown_version", "The endpoint serves no such version.", "Ask for one that /version lists."),
     Problem(405, "method_not_allowed", "The path takes another method.", "Use the one that `allow` names."),
     Problem(408, "slow_request", "The request was not complete in time.", "Send it faster, or in parts."),
