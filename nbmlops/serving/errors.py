@@ -37,7 +37,7 @@ class RequestError(Exception):
         return {"error": {"code": self.code, "message": self.message, "field": self.field, "expected": self.expected}}
 
 
-def malformed(message: str, *, field: str | None = None, expected: str | None = None) -> RequestError:
+def malformed(message: str, *, field: str = "body", expected: str | None = None) -> RequestError:
     """Return the error for a request whose form can't be read (400)."""
     return RequestError(400, "malformed_request", message, field=field, expected=expected)
 

@@ -117,13 +117,15 @@ class Connection(asyncio.Protocol):
             self.shutdown()
         except httptools.HttpParserError:
             if not self._last:
-                self._give_up(malformed("the request is not valid HTTP", expected="an HTTP/1.1 request"))
+                self._give_up(
+                    malformed("the request is not valid HTTP", field="request", expected="an HTTP/1.1 request")
+                )
         if self._receiving and self._turn is None and self._too_long():
             self._give_up(_headers_too_large())
 
     def eof_received(self) -> bool:
         if self._receiving:
-            self._give_up(malformed("the request ended before it was complete", field="body"))
+            self._give_up(malformed("the request ended before it was complete"))
         self._unread = False
         self.shutdown()
         return True  # the caller may still read its answers

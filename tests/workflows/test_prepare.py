@@ -130,21 +130,6 @@ def test_a_version_from_elsewhere_needs_trust(session: Session, tmp_path: Path, 
         prepare(session, session.registry.version("foreign"))
 
 
-def test_an_endpoint_serves_one_model(registered: Session, seen: Callable[..., list[str]]) -> None:
-    from dataclasses import replace
-
-    from nbmlops.workflows.deploy import _wanted
-
-    seen(onnx=GOOD)
-    version = registered.registry.version("flights")
-    prepared = prepare(registered, version)
-    now = _wanted(None, version, prepared, name="late", share=100)
-
-    assert _wanted(now, replace(version, version=2), prepared, name="late", share=40).traffic == {"1": 60, "2": 40}
-    with pytest.raises(Refused, match="serves 'flights', not 'other'"):
-        _wanted(now, replace(version, name="other"), prepared, name="late", share=100)
-
-
 def test_the_first_version_takes_all_the_traffic(registered: Session, seen: Callable[..., list[str]]) -> None:
     seen(onnx=GOOD)
 
@@ -156,12 +141,12 @@ def test_a_size_is_asked_for_else_recommended_else_as_it_is(registered: Session)
     from nbmlops.deployment import Resources
     from nbmlops.workflows.deploy import _resources
 
-    version = registered.registry.version("flights")
+    version = registered.registry.version("flights").reference
     now = Resources(cpu=1, memory_mib=300, workers=2)
-    assert _resources(registered, version, now=now, cpu=None, memory=None) == now
-    assert _resources(registered, version, now=now, cpu=0.5, memory=None) == Resources(0.5, 300, 2)
+    assert _resources(registered, version, now=now, asked=(None, None, None)) == now
+    assert _resources(registered, version, now=now, asked=(0.5, None, None)) == Resources(0.5, 300, 2)
 
     advice = {"cores": 2, "memory_mib": 256, "workers": 1}
     about = {"report": {"recommendation": advice}}
     registered.journal.append("model.profiled", "model/flights/1", about)
-    assert _resources(registered, version, now=now, cpu=None, memory=512) == Resources(2, 512, 1)
+    assert _resources(registered, version, now=now, asked=(None, 512, None)) == Resources(2, 512, 1)

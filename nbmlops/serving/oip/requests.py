@@ -126,7 +126,7 @@ def read_request(body: bytes, header_length: bytes | None) -> tuple[InferRequest
         place = end
     if place != len(binary):
         message = f"{len(binary) - place} bytes behind the JSON belong to no input"
-        raise malformed(message, field="body", expected=f"as many bytes as the inputs' {_SIZE} say in all")
+        raise malformed(message, expected=f"as many bytes as the inputs' {_SIZE} say in all")
     return request, tensors
 
 
