@@ -18,6 +18,7 @@ from .exchange import JSON, Answer, Head, Reply
 from .metrics import ServerMetrics
 from .noted import Noted
 from .noting import Notes
+from .oip.describe import with_tensors
 from .oip.routes import PREFIX, PROTOCOL, nothing_at, oip_routes
 from .openapi import describe
 from .router import Router
@@ -193,4 +194,6 @@ class Application:
         if self.router is None or self.config is None:
             raise RequestError(503, "not_configured", "the server has no model yet", expected="another try in a second")
         arms = [(arm.config.name, arm.bundle, arm.outputs) for arm in self.router.arms.values()]
-        return describe(self.config.endpoint, arms, authenticated=self._access.authenticated)
+        document = describe(self.config.endpoint, arms, authenticated=self._access.authenticated)
+        served = list(self.router.arms.values())
+        return with_tensors(document, self.config.endpoint, served, authenticated=self._access.authenticated)

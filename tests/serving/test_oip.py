@@ -110,7 +110,7 @@ def test_all_outputs_in_binary_unless_said_otherwise(flights):
 
 @pytest.mark.parametrize("name", ["content_type", "headers", "priority", "timeout", "sequence_id"])
 def test_what_clients_of_other_servers_send_along_is_no_fault(flights, name):
-    assert list(outputs(infer(flights, ONE, parameters={name: 1}))) == ["predict"]
+    assert list(outputs(infer(flights, ONE, parameters={name: "1"}))) == ["predict"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,7 @@ def test_what_clients_of_other_servers_send_along_is_no_fault(flights, name):
     [
         ({"parameters": {"outptu": "both"}}, "parameters.outptu", "did you mean 'output'"),
         ({"parameters": {"output": "all"}}, "parameters.output", "label or probabilities or both"),
+        ({"parameters": {"content_type": 1}}, "parameters", "pd or np"),
         ({"parameters": {"binary_data_output": 1}}, "parameters", "true or false"),
         ({"outputs": [{"name": "predict_prob"}]}, "outputs.predict_prob", "did you mean 'predict_proba'"),
         ({"outputs": [{"name": "predict"}, {"name": "predict"}]}, "predict", "twice"),

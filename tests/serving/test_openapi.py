@@ -70,6 +70,7 @@ def test_it_is_what_is_served(document, served):
 def test_equal_signatures_are_described_once(document):
     assert set(document["components"]["schemas"]) == {
         "Error", "Request-3", "Answer-3", "Request-5", "Answer-5",
+        "TensorError", "InferAnswer", "InferRequest-3", "InferRequest-5",
     }  # fmt: skip
     assert document["paths"]["/invocations"]["post"]["parameters"][0]["schema"]["enum"] == ["3", "4", "5"]
 
@@ -139,7 +140,7 @@ def test_the_documentation_lists_every_error_and_every_metric():
 def test_versions_of_any_name_have_a_schema(served, made):
     served.configure(('a"b', made("ten"), 1), ("a_b", made("onnx"), 1))
     schemas = served.get("/openapi.json").json["components"]["schemas"]
-    assert len(schemas) == 5
+    assert len(schemas) == 9
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
 
 

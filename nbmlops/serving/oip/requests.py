@@ -46,8 +46,8 @@ class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     parameters: Parameters | None = None
 
 
-class InferRequest(msgspec.Struct, gc=False):
-    """The document; what else it holds, as the model's name, is no matter."""
+class InferRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The document."""
 
     inputs: list[Input]
     id: str | None = None
@@ -59,7 +59,7 @@ class _PlainInput(Input, forbid_unknown_fields=True, gc=False):
     data: Any = None
 
 
-class _PlainRequest(msgspec.Struct, gc=False):
+class _PlainRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     inputs: list[_PlainInput]
     id: str | None = None
     parameters: Parameters | None = None

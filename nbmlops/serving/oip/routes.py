@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,6 +38,38 @@ def versions_of(arms: Sequence[Arm]) -> dict[str, Arm]:
     return {**found, **{arm.config.name: arm for arm in arms}}
 
 
+@dataclass(frozen=True)
+class Place:
+    """The path of a model, or of one of its versions.
+
+    Attributes
+    ----------
+    path : str
+    model : str
+        The name in it.
+    arms : list of Arm
+        Which may answer there.
+    pin : str, optional
+        The one arm that answers; None where traffic is divided.
+    """
+
+    path: str
+    model: str
+    arms: list[Arm]
+    pin: str | None
+
+
+def places(endpoint: str, arms: Sequence[Arm]) -> Iterator[Place]:
+    """Give the paths of all models and versions."""
+    for name, served in served_names(endpoint, arms).items():
+        path = f"{PREFIX}/models/{name}"
+        # A name that stands for some of the arms only says nothing of how traffic is divided between these.
+        if len(served) in (1, len(arms)):
+            yield Place(path, name, served, None if len(served) == len(arms) else served[0].config.name)
+        for version, arm in versions_of(served).items():
+            yield Place(f"{path}/versions/{version}", name, [arm], arm.config.name)
+
+
 def oip_routes(application: Application) -> dict[str, Route]:
     """Return the routes of what an application serves now.
 
@@ -56,20 +89,14 @@ def oip_routes(application: Application) -> dict[str, Route]:
     routes[f"{PREFIX}/repository/index"] = route(
         _index(served_names(application.config.endpoint, arms)), PROTOCOL, method="POST"
     )
-    for name, served in served_names(application.config.endpoint, arms).items():
-        wire = OipWire(name)
-        path = f"{PREFIX}/models/{name}"
-        # A name that stands for some of the arms only says nothing of how traffic is divided between these.
-        if len(served) in (1, len(arms)):
-            pin = None if len(served) == len(arms) else served[0].config.name
-            routes.update(_model(application, path, wire=wire, arms=served, pin=pin))
-        for version, arm in versions_of(served).items():
-            here = f"{path}/versions/{version}"
-            routes.update(_model(application, here, wire=wire, arms=[arm], pin=arm.config.name))
+    for place in places(application.config.endpoint, arms):
+        routes.update(_model(application, place))
     return routes
 
 
-def _model(application: Application, path: str, *, wire: OipWire, arms: list[Arm], pin: str | None) -> dict[str, Route]:
+def _model(application: Application, place: Place) -> dict[str, Route]:
+    wire, arms = OipWire(place.model), place.arms
+
     def metadata(_: Head) -> Answer:
         first = max(arms, key=lambda arm: arm.config.weight)
         versions = [arm.config.version for arm in arms]
@@ -79,9 +106,9 @@ def _model(application: Application, path: str, *, wire: OipWire, arms: list[Arm
         return _ready(all(arm.ready for arm in arms if arm.config.weight > 0 or len(arms) == 1))
 
     return {
-        path: application.page_route(metadata, wire),
-        f"{path}/ready": application.page_route(ready, wire),
-        f"{path}/infer": application.scoring_route(wire, pin),
+        place.path: application.page_route(metadata, wire),
+        f"{place.path}/ready": application.page_route(ready, wire),
+        f"{place.path}/infer": application.scoring_route(wire, place.pin),
     }
 
 

@@ -120,6 +120,8 @@ def _wanted(request: InferRequest, dialect: TensorDialect, given: dict[str, Any]
     binary = False if given is None else given.get("binary_data_output", False)
     if not isinstance(binary, bool):
         raise invalid("binary_data_output is no boolean", field="parameters", expected="true or false")
+    if given is not None and not isinstance(given.get("content_type"), str | None):
+        raise invalid("content_type is no text", field="parameters", expected="a name such as pd or np")
     outputs = None
     if request.outputs:
         outputs = [(output.name, wants_binary(output, default=binary)) for output in request.outputs]
