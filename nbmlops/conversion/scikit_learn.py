@@ -1,4 +1,4 @@
-"""scikit-learn to ONNX by skl2onnx, in float32, with one input a column."""
+"""scikit-learn to ONNX by skl2onnx, in float32, with one input for each type of column."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.conversion.estimators import convertible, has_columns, holds, text_vectorizers, tree_nodes
+from nbmlops.conversion.gathering import gathered
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.seam import CONVERTER_ERRORS
 from nbmlops.core.errors import InvalidObject
@@ -125,11 +126,12 @@ def _convert(model: Any, inputs: Sequence[Mapping[str, Any]]) -> OnnxModel:
         )
     if getattr(getattr(model, "classes_", None), "dtype", "") == "bool":
         _answer_booleans(graph.graph)
+    inputs = gathered(graph, inputs)
     outputs = [output.name for output in graph.graph.output]
     return OnnxModel(
         content=graph.SerializeToString(deterministic=True),
         converter=SklearnConverter.name,
-        inputs=tuple(inputs),
+        inputs=inputs,
         label_output=outputs[0],
         probability_output=outputs[1] if probabilities else None,
         opset=OPSET,

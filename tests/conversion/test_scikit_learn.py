@@ -21,13 +21,12 @@ def by_column(flights, late):
     return make_case(make_pipeline(encoder, LogisticRegression()), rows, late.astype(int))
 
 
-def test_a_column_is_an_input_of_its_own(by_column):
+def test_columns_of_one_type_come_in_side_by_side(by_column):
     onnx = SklearnConverter().convert(by_column.model, by_column.signature)
     assert onnx.interface() == {
         "inputs": [
             {"name": "carrier", "column": "carrier", "dtype": "string", "shape": [-1, 1]},
-            {"name": "hour", "column": "hour", "dtype": "float32", "shape": [-1, 1]},
-            {"name": "wind", "column": "wind", "dtype": "float32", "shape": [-1, 1]},
+            {"name": "columns of float32", "column": ["hour", "wind"], "dtype": "float32", "shape": [-1, 2]},
         ],
         "label_output": "label",
         "probability_output": "probabilities",

@@ -58,7 +58,8 @@ class OnnxRuntime:
         feeds = [] if bundle.signature.tensors else [(entry, _indices(entry, names)) for entry in spec.inputs]
         self._first = spec.inputs[0].name
         self._single = [(entry.name, indices[0]) for entry, indices in feeds if len(indices) == 1]
-        self._wide = [(entry, indices) for entry, indices in feeds if len(indices) != 1]
+        wide = [(entry.name, tuple(indices)) for entry, indices in feeds if len(indices) != 1]
+        self._wide = [(name, indices, self._dtypes[name]) for name, indices in wide]
         self._plans: dict[tuple[int, ...], _Plan] = {}
         # A graph whose first axis is fixed takes one batch size only.
         self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in graph)
@@ -89,13 +90,12 @@ class OnnxRuntime:
             array = np.array(data.data) if isinstance(data, Generic) else data.array
             return {self._first: array.astype(self._dtypes[self._first], copy=False)}
         feeds: dict[str, Array] = {}
-        for block in data.blocks:
+        for block in data.blocks if self._single else ():
             for places, names, dtype in self._plans.get(block.indices) or self._plan(block.indices):
                 array = _cast(block.array if places is None else block.array[places], dtype)
                 feeds.update(zip(names, array[:, :, None], strict=True))
-        for entry, indices in self._wide:
-            dtype = self._dtypes[entry.name]
-            feeds[entry.name] = np.column_stack([data.columns[index] for index in indices]).astype(dtype, copy=False)
+        for name, indices, dtype in self._wide:
+            feeds[name] = _side_by_side(data, indices, dtype)
         return feeds
 
     def _feed_tensors(self, data: Tensors) -> dict[str, Array]:
@@ -119,6 +119,14 @@ class OnnxRuntime:
             plan.append((None if whole else places, [name for _, name in pairs], dtype))
         self._plans[indices] = plan
         return plan
+
+
+def _side_by_side(data: Table, indices: tuple[int, ...], dtype: Any) -> Array:
+    """Return columns as one array of shape (n_rows, n_columns)."""
+    for block in data.blocks:
+        if block.indices == indices:
+            return _cast(block.array, dtype).T
+    return np.column_stack([_cast(data.columns[index][None], dtype)[0] for index in indices])
 
 
 def _cast(array: Array, dtype: Any) -> Array:
