@@ -148,7 +148,9 @@ def _answers(records: list[Record], counts: list[int], classes: list[Any] | None
     start = 0
     for record, count in zip(records, counts, strict=True):
         for name, values in _answer(record, count, classes).items():
-            columns.setdefault(name, [None] * rows)[start : start + count] = values
+            if name not in columns:
+                columns[name] = [None] * rows
+            columns[name][start : start + count] = values
         start += count
     return pd.DataFrame(columns or {PREDICTION: [None] * rows})
 
