@@ -10,6 +10,7 @@ ENV_STAMP := .venv/.synced
 CLIENTS_LOCK := requirements/clients.lock
 CLIENTS_STAMP := .venv-clients/.synced
 PORT ?= 8888
+NOTEBOOK ?= notebooks/00_the_whole_game.ipynb
 SAMPLE ?= 0
 ARGS ?=
 PEERS := mlserver bentoml fastapi
@@ -29,12 +30,12 @@ setup: $(ENV_STAMP) ## Make .venv/ with the exact versions of requirements/dev.l
 
 clients: $(CLIENTS_STAMP) ## Make .venv-clients/ with other servers' clients, which a test of the endpoint runs
 
-demo: $(ENV_STAMP) ## Run notebooks/00_the_whole_game.ipynb and tell what happened, stage by stage
-	@$(BIN)/python tools/demo.py
+demo: $(ENV_STAMP) ## Run the tutorial and tell what happened (NOTEBOOK=notebooks/01_serving_and_rollout.ipynb for the second)
+	@$(BIN)/python tools/demo.py --notebook $(NOTEBOOK)
 
 lab: $(ENV_STAMP) ## Open the notebook live in JupyterLab, on this machine alone
 	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.port=$(PORT) \
-	  $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) notebooks/00_the_whole_game.ipynb
+	  $$([ "$$(id -u)" -ne 0 ] || echo --allow-root) $(NOTEBOOK)
 
 test: git $(ENV_STAMP) ## Run the whole test suite (ARGS=tests/serving for a part of it)
 	$(BIN)/python -m pytest $(ARGS)

@@ -1,4 +1,4 @@
-"""Run notebooks/00_the_whole_game.ipynb from top to bottom, tell what happened stage by stage, and keep it as HTML.
+"""Run a tutorial notebook from top to bottom, tell what happened stage by stage, and keep it as HTML.
 
 Fails when a stage is missing, is skipped, fails, or does not fail where it should.
 """
@@ -25,24 +25,42 @@ from nbconvert import HTMLExporter
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "notebooks/00_the_whole_game.ipynb"
-STAGES = (
-    "data",
-    "fit",
-    "register",
-    "models",
-    "profile",
-    "deploy",
-    "call from Python",
-    "call with curl",
-    "refused",
-    "wrong column",
-    "second version",
-    "deploy again",
-    "rollback",
-    "history",
-    "down",
-    "checks",
-)
+STAGES = {
+    "00_the_whole_game": (
+        "data",
+        "fit",
+        "register",
+        "models",
+        "profile",
+        "deploy",
+        "call from Python",
+        "call with curl",
+        "refused",
+        "wrong column",
+        "second version",
+        "deploy again",
+        "rollback",
+        "history",
+        "down",
+        "checks",
+    ),
+    "01_serving_and_rollout": (
+        "data",
+        "deploy",
+        "call",
+        "shadow",
+        "split",
+        "ensemble",
+        "rollout",
+        "watch",
+        "events",
+        "errors",
+        "replay",
+        "collected",
+        "down",
+        "checks",
+    ),
+}
 CELL_TIMEOUT = 180  # seconds
 LINES = 14  # of what a cell said; the rest is in the HTML
 
@@ -133,14 +151,14 @@ def own_world(workspace: Path) -> Iterator[None]:
             os.environ.update(before)
 
 
-def run(notebook: Any, workspace: Path) -> list[Told]:
-    """Execute the notebook; an error that stops it is told, not raised."""
+def run(notebook: Any, workspace: Path, *, folder: Path) -> list[Told]:
+    """Execute the notebook in `folder`; an error that stops it is told, not raised."""
     client = Storyteller(
         notebook,
         kernel_name="python3",
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
         timeout=CELL_TIMEOUT,
-        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
     with own_world(workspace):
         try:
@@ -152,15 +170,15 @@ def run(notebook: Any, workspace: Path) -> list[Told]:
     return client.told
 
 
-def write(notebook: Any, folder: Path) -> Path:
-    """Write the executed notebook and its HTML; return the latter."""
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, folder / NOTEBOOK.name)
+def write(notebook: Any, out: Path, *, source: Path) -> Path:
+    """Write the executed notebook and its HTML into the folder `out`; return the latter."""
+    out.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, out / source.name)
     exporter = HTMLExporter(embed_images=True)
     exporter.mathjax_url = ""  # there is no formula in it, and the page stays readable offline
     exporter.require_js_url = ""
-    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
-    page = folder / f"{NOTEBOOK.stem}.html"
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(source.parent)}})
+    page = out / f"{source.stem}.html"
     page.write_text(body)
     return page
 
@@ -171,19 +189,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--notebook", type=Path, default=NOTEBOOK)
     parser.add_argument("--out", type=Path, default=ROOT / "build", help="where the notebook and its HTML go")
     options = parser.parse_args(arguments)
-    out = options.out.resolve()
+    source, out = options.notebook.resolve(), options.out.resolve()
+    if source.stem not in STAGES:
+        parser.error(f"{source.name} is no story that it knows; expected one of {', '.join(STAGES)}")
+    stages = STAGES[source.stem]
     began = time.monotonic()
-    print(f"Running {os.path.relpath(options.notebook)}", flush=True)
-    notebook = nbformat.read(options.notebook, as_version=4)
-    told = run(notebook, out / "demo-workspace")
-    page = write(notebook, out)
+    print(f"Running {os.path.relpath(source)}", flush=True)
+    notebook = nbformat.read(source, as_version=4)
+    told = run(notebook, out / "demo-workspace", folder=NOTEBOOK.parent)
+    page = write(notebook, out, source=source)
     done = [one.stage for one in told if not one.fault]
-    missing = [stage for stage in STAGES if stage not in done]
-    print(f"\n{len(done)} of {len(STAGES)} stages in {time.monotonic() - began:.0f} s.  Read it: {page}")
+    missing = [stage for stage in stages if stage not in done]
+    print(f"\n{len(done)} of {len(stages)} stages in {time.monotonic() - began:.0f} s.  Read it: {page}")
     if missing:
         print(f"Not done: {', '.join(missing)}", file=sys.stderr)
         return 1
-    print("Open it live:  make lab")
+    print("Open it live:  make lab" + ("" if source == NOTEBOOK else f" NOTEBOOK={os.path.relpath(source)}"))
     return 0
 
 
