@@ -21,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 NUMBERS = [f"number_{place}" for place in range(20)]
 TEXTS = [f"text_{place}" for place in range(3)]
 COLUMNS = NUMBERS + TEXTS
+ONNX_INPUTS = ("columns of float32", "columns of string")  # as nbmlops names them, columns side by side
 TRAINING_ROWS = 3_000
 
 
@@ -54,20 +55,27 @@ def fitted(kind: str = "boosting", seed: int = 0) -> Pipeline:
 
 
 def to_onnx(model: Pipeline) -> bytes:
-    """Return the model in ONNX: one input of shape (n, 1) for each column, outputs ``label`` and ``probabilities``."""
+    """Return the model in ONNX as nbmlops converts it: `ONNX_INPUTS`, outputs ``label`` and ``probabilities``."""
     import skl2onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+    from nbmlops.conversion.gathering import gathered
+
     types = [(name, FloatTensorType([None, 1])) for name in NUMBERS]
     types += [(name, StringTensorType([None, 1])) for name in TEXTS]
-    content: bytes = skl2onnx.to_onnx(model, initial_types=types, options={"zipmap": False}).SerializeToString()
+    made = skl2onnx.to_onnx(model, initial_types=types, options={"zipmap": False})
+    kinds = {name: "float32" if name in NUMBERS else "string" for name in COLUMNS}
+    gathered(made, [{"name": name, "column": name, "dtype": kinds[name], "shape": [-1, 1]} for name in COLUMNS])
+    content: bytes = made.SerializeToString()
     return content
 
 
 def onnx_bundle(home: Path, content: bytes) -> Path:
     """Write a bundle around an ONNX file; its folder below `home` is named by its digest, as packaging names it."""
     interface = {
-        "inputs": [{"name": name, "column": name} for name in COLUMNS],
+        "inputs": [
+            {"name": name, "column": columns} for name, columns in zip(ONNX_INPUTS, (NUMBERS, TEXTS), strict=True)
+        ],
         "label_output": "label",
         "probability_output": "probabilities",
     }

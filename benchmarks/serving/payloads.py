@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .models import NUMBERS, TEXTS
+from .models import NUMBERS, ONNX_INPUTS, TEXTS
 
 Payloads = Callable[[pd.DataFrame], list[bytes]]
 Labels = Callable[[Any], list[int]]
@@ -26,11 +26,11 @@ def mlflow_split(data: pd.DataFrame) -> list[bytes]:
 
 
 def mlflow_inputs(data: pd.DataFrame) -> list[bytes]:
-    """Return MLflow's named tensors of shape (1, 1), which its ONNX flavour takes."""
-    columns = list(data)
+    """Return MLflow's named tensors, which its ONNX flavour takes: the numbers of a row, and its texts."""
+    numbers, texts = rows_of(data[NUMBERS]), rows_of(data[TEXTS])
     return [
-        json.dumps({"inputs": {name: [[value]] for name, value in zip(columns, row, strict=True)}}).encode()
-        for row in rows_of(data)
+        json.dumps({"inputs": {ONNX_INPUTS[0]: [first], ONNX_INPUTS[1]: [second]}}).encode()
+        for first, second in zip(numbers, texts, strict=True)
     ]
 
 

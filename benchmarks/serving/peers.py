@@ -161,8 +161,10 @@ def _save_mlflow(files: Files, kind: str, folder: Path) -> None:
             pip_requirements=["scikit-learn"],
         )
         return
-    inputs = [TensorSpec(np.dtype("float32"), (-1, 1), name) for name in models.NUMBERS]
-    inputs += [TensorSpec(np.dtype("O"), (-1, 1), name) for name in models.TEXTS]
+    kinds = ((np.dtype("float32"), len(models.NUMBERS)), (np.dtype("O"), len(models.TEXTS)))
+    inputs = [
+        TensorSpec(kind, (-1, width), name) for name, (kind, width) in zip(models.ONNX_INPUTS, kinds, strict=True)
+    ]
     mlflow.onnx.save_model(
         onnx.load(files.onnx["boosting"]),
         folder,

@@ -20,11 +20,15 @@ class OnnxModel(MLModel):
         path = await get_model_uri(self._settings)
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.label = self.session.get_outputs()[0].name
-        self.dtypes = {one.name: DTYPES[one.type] for one in self.session.get_inputs()}
+        self.columns = [(one.name, one.shape[1], DTYPES[one.type]) for one in self.session.get_inputs()]
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer with labels."""
-        feed = {one.name: np.array(one.data, dtype=self.dtypes[one.name]).reshape(-1, 1) for one in payload.inputs}
+        tensors = iter(payload.inputs)  # those of one type come in side by side
+        feed = {
+            name: np.array([next(columns).data for _ in range(width)], dtype=dtype).T
+            for name, width, dtype in self.columns
+        }
         labels = self.session.run([self.label], feed)[0]
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output("predict", labels)])

@@ -31,11 +31,13 @@ def onnx(path: str) -> Score:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     label = session.get_outputs()[0].name
     kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object}
-    dtypes = {one.name: kinds[one.type] for one in session.get_inputs()}
+    numbers, texts = session.get_inputs()  # columns of one type come in side by side
 
     def score(rows: Sequence[Sequence[Any]]) -> list[int]:
-        columns = zip(COLUMNS, zip(*rows, strict=True), strict=True)
-        feed = {name: np.array(values, dtype=dtypes[name]).reshape(-1, 1) for name, values in columns}
+        feed = {
+            numbers.name: np.array([row[:NUMBERS] for row in rows], dtype=kinds[numbers.type]),
+            texts.name: np.array([row[NUMBERS:] for row in rows], dtype=kinds[texts.type]),
+        }
         answer: list[int] = session.run([label], feed)[0].tolist()
         return answer
 
