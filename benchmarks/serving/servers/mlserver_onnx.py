@@ -27,7 +27,7 @@ class OnnxModel(MLModel):
         """Answer with labels."""
         tensors = iter(payload.inputs)  # those of one type come in side by side
         feed = {
-            name: np.array([next(columns).data for _ in range(width)], dtype=dtype).T
+            name: np.array([list(next(tensors).data) for _ in range(width)], dtype=dtype).T
             for name, width, dtype in self.columns
         }
         labels = self.session.run([self.label], feed)[0]
