@@ -18,7 +18,7 @@ from ..errors import invalid
 from ..inputs import FEW, Block, Decoded, Generic, Rows, Table, Tensor, Tensors
 from ..signature import Column, Signature, TensorSpec
 from ..tensors import TensorCodec
-from .arrays import check_datatype, checked_values, plain_values, quick, tensor_array, whole_array
+from .arrays import ACCEPTED, check_datatype, checked_values, plain_values, quick, tensor_array, whole_array
 from .datatypes import Array, to_text
 from .requests import InputTensor, names_once
 
@@ -54,6 +54,8 @@ class ColumnsMapping:
         self._codecs = tuple(ColumnCodec(column) for column in columns)
         self.names = tuple(column.name for column in columns)
         self._positions = {name: index for index, name in enumerate(self.names)}
+        self._required = frozenset(column.name for column in columns if column.required)
+        self._taken = frozenset.intersection(*(frozenset(ACCEPTED[column.type]) for column in columns))
         groups: dict[Any, list[int]] = {}
         for index, codec in enumerate(self._codecs):
             # Columns that are checked alike are checked together.
@@ -82,8 +84,9 @@ class ColumnsMapping:
         if not rows or not (single or tensor.shape[1:] == (width,)):
             message = f"input {shown(tensor.name)} has shape {list(tensor.shape)}{nearest(tensor.name, self.names)}"
             raise invalid(message, field=tensor.name[:80], expected=f"an input for each column, or shape [n, {width}]")
-        for codec in self._codecs:
-            check_datatype(tensor, codec)
+        if tensor.datatype not in self._taken:
+            for codec in self._codecs:
+                check_datatype(tensor, codec)
         if rows <= FEW and isinstance(tensor.values, list):
             parts = [tensor.values[index::width] for index in range(width)]
             return self._rows([tensor] * width, parts)
@@ -114,14 +117,14 @@ class ColumnsMapping:
     def _sent(self, tensors: Sequence[InputTensor]) -> dict[int, InputTensor]:
         names = [tensor.name for tensor in tensors]
         names_once(names, "column")
-        for name in names:
-            if name not in self._positions:
-                message = f"the model has no column {shown(name)}{nearest(name, self.names)}"
-                raise invalid(message, field=name[:80], expected=f"the columns {', '.join(self.names[:30])}")
-        for codec in self._codecs:
-            if codec.column.required and codec.column.name not in names:
-                name = codec.column.name
-                raise invalid(f"column {name!r} is missing", field=name, expected=codec.expected)
+        if not self._positions.keys() >= set(names):
+            name = next(name for name in names if name not in self._positions)
+            message = f"the model has no column {shown(name)}{nearest(name, self.names)}"
+            raise invalid(message, field=name[:80], expected=f"the columns {', '.join(self.names[:30])}")
+        if missing := self._required.difference(names):
+            codec = next(codec for codec in self._codecs if codec.column.name in missing)
+            name = codec.column.name
+            raise invalid(f"column {name!r} is missing", field=name, expected=codec.expected)
         shape = tensors[0].shape
         if not shape or not shape[0]:
             message = f"column {names[0]!r} has shape {list(shape)}"

@@ -214,7 +214,7 @@ def _tensor(entry: Input, raw: bytes | None) -> InputTensor:
         data = None
     known(entry.datatype, name)
     shape = entry.shape
-    if len(shape) > MAX_AXES or any(length < 0 for length in shape):
+    if len(shape) > MAX_AXES or (shape and min(shape) < 0):
         message = f"input {shown(name)} has a shape that no tensor has"
         raise invalid(message, field=f"inputs.{name[:80]}.shape", expected=f"at most {MAX_AXES} lengths of 0 or more")
     count = math.prod(shape)
