@@ -418,10 +418,16 @@ def sized(size, datatype="INT64", shape=(2,), raw=RAW):
 )
 def test_binary_data_that_can_not_be_right_is_refused(body, length):
     with pytest.raises(RequestError) as refused:
-        decode(None, [{"name": "x", "type": "long"}], body=body, header=length)
+        read_request(body, length)
     assert refused.value.status in (400, 422)
     assert refused.value.field
     assert refused.value.expected
+
+
+def test_lengths_below_0_are_refused_even_where_their_product_fits():
+    with pytest.raises(RequestError, match="a shape that no tensor has") as refused:
+        read_request(json.dumps({"inputs": [{**X, "shape": [-1, -1]}]}).encode(), None)
+    assert refused.value.field == "inputs.x.shape"
 
 
 def test_data_and_binary_data_at_once_are_refused():
