@@ -104,11 +104,10 @@ def _read_bytes(name: str, raw: bytes, count: int) -> Array:
         if start > end:
             raise _missized(name, f"only {index} elements", expected)
         place = start + _LENGTH.unpack_from(raw, place)[0]
-        if place > end:
-            raise _missized(name, f"an element {index} that is longer than the data", expected)
         array[index] = raw[start:place]
     if place != end:
-        raise _missized(name, f"{end - place} bytes too many", expected)
+        found = "a last element that is longer than the data" if place > end else f"{end - place} bytes too many"
+        raise _missized(name, found, expected)
     return array
 
 
