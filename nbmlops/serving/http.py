@@ -148,7 +148,10 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
+        name = name.lower()
+        if name == b"host" and name in self._headers:
+            value = b""  # of two, nobody knows which is meant: read as none
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         if self._last:

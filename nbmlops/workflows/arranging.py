@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from nbmlops.core.errors import InvalidInput, Refused
+from nbmlops.core.references import nearest
 from nbmlops.core.settings import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbmlops.deployment import ArmSpec, Capture, EndpointSpec
 
 WHOLE = 100.0  # percent
@@ -105,6 +108,27 @@ def _shadowing(now: EndpointSpec, arm: ArmSpec, shadow: float) -> EndpointSpec:
         )
     others = tuple(other for other in now.arms if other.version != arm.version)
     return replace(now, arms=(*others, replace(arm, weight=0.0, shadow=shadow)))
+
+
+def check_redacted(names: Sequence[str], bundle: Path) -> None:
+    """Refuse to redact what the model does not take: a misspelt name would be kept under the right one.
+
+    Raises
+    ------
+    InvalidInput
+        With the nearest column.
+    """
+    from nbmlops.deployment.processes import manifest
+
+    inputs = (manifest(bundle).get("signature") or {}).get("inputs")
+    known = [column["name"] for column in inputs] if isinstance(inputs, list) else []
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"there is no column {name!r} to redact",
+                expected=f"some of {', '.join(known)}" if known else "a model that takes named columns",
+                hint=nearest(name, known),
+            )
 
 
 def captured(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.progress import stage
 from nbmlops.core.references import check_name, nearest
-from nbmlops.workflows.arranging import Wish, arranged, captured
+from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from nbmlops.workflows.ensembles import is_ensemble, parse, prepare_ensemble
 from nbmlops.workflows.parameters import Duration, EndpointName, Parameter, Percents, Reason, Trust
 from nbmlops.workflows.prepare import prepare
@@ -144,6 +144,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     ready = _ready(session, ref, endpoint, place=place, combine=combine, trust=trust)
     spec = arranged(place.spec(ready.endpoint), ready.arm, wish, name=ready.endpoint)
     resources = _resources(session, ready.reference, now=spec.resources, asked=(cpu, memory, workers))
+    check_redacted(redact or (), ready.arm.bundle)
     kept = captured(spec.capture, is_new=place.spec(ready.endpoint) is None, asked=(capture, sample, redact))
     planned = place.plan(replace(spec, resources=resources, port=port or spec.port, auth=auth, capture=kept))
     return planned if plan else _apply(session, place, planned, ready=ready, reason=reason)

@@ -169,6 +169,11 @@ def test_a_body_of_two_lengths_is_refused(live):
     assert statuses(live.exchange(head("transfer-encoding: chunked") + BODY, close=True)) == [400]
 
 
+def test_a_request_to_two_hosts_is_refused(live):
+    found = live.exchange(head("host: elsewhere") + BODY, head("host: localhost") + BODY, close=True)
+    assert statuses(found) == [400, 400]
+
+
 def test_headers_without_end_are_refused(live):
     found = live.exchange(head(*(f"x-{number}: {'y' * 1000}" for number in range(80)))[:-2], close=True)
     assert statuses(found) == [431]

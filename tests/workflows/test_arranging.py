@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from nbmlops.core.errors import InvalidInput, Refused
 from nbmlops.deployment import Capture, EndpointSpec, Guardrails, Progressive
-from nbmlops.workflows.arranging import Wish, arranged, captured
+from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from tests.deployment.conftest import an_arm
 
 ONE, TWO, THREE = an_arm("1"), an_arm("2"), an_arm("3")
@@ -85,3 +86,12 @@ def test_capture_is_on_at_first_and_then_as_it_is() -> None:
     assert captured(None, is_new=False, asked=(None, 0.1, None)) == Capture(sample=0.1)
     with pytest.raises(InvalidInput, match="capture is 'sometimes'"):
         captured(None, is_new=True, asked=("sometimes", None, None))
+
+
+def test_only_columns_that_the_model_takes_are_redacted(tmp_path) -> None:
+    (tmp_path / "bundle.json").write_text(
+        json.dumps({"signature": {"inputs": [{"name": "carrier"}, {"name": "hour"}]}})
+    )
+    check_redacted(["hour"], tmp_path)
+    with pytest.raises(InvalidInput, match=r"no column 'hours' to redact.*'hour'"):
+        check_redacted(["hours"], tmp_path)
