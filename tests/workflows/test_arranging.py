@@ -93,5 +93,5 @@ def test_only_columns_that_the_model_takes_are_redacted(tmp_path) -> None:
         json.dumps({"signature": {"inputs": [{"name": "carrier"}, {"name": "hour"}]}})
     )
     check_redacted(["hour"], tmp_path)
-    with pytest.raises(InvalidInput, match=r"no column 'hours' to redact.*'hour'"):
+    with pytest.raises(InvalidInput, match=r"no column 'hours' to redact.*Did you mean hour"):
         check_redacted(["hours"], tmp_path)
