@@ -75,6 +75,13 @@ def test_answers_are_the_models_own_in_every_form(served, made, kind, in_binary,
     assert datatypes == described, "as the metadata says"
 
 
+def test_the_path_counts_and_not_what_the_document_repeats_of_it(flights):
+    assert infer(flights, ONE, model_name="flights", model_version=None).status == 200
+    refused = infer(flights, ONE, model="flights")
+    assert refused.status == 400
+    assert "`model`" in refused.json["error"]
+
+
 def test_without_an_id_the_answer_has_the_predictions(flights):
     answer = infer(flights, ONE)
     assert answer.json["id"] == answer.headers["x-prediction-id"]

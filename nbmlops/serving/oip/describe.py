@@ -139,7 +139,7 @@ def infer_schema(arm: Arm) -> Schema:
     more |= {name: {} for name in sorted(UNHEEDED - {"content_type"})}
     parameters["properties"] = {**more, **parameters["properties"]}
     fields: dict[str, Schema] = {
-        "id": {"type": ["string", "null"]},
+        **{name: {"type": ["string", "null"]} for name in ("id", "model_name", "model_version")},
         "parameters": parameters,
         "outputs": _outputs(arm),
     }

@@ -47,10 +47,12 @@ class RequestedOutput(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class InferRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The document."""
+    """The document. KServe's client repeats in it which model the path names; the path counts."""
 
     inputs: list[Input]
     id: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
     parameters: Parameters | None = None
     outputs: list[RequestedOutput] | None = None
 
@@ -62,6 +64,8 @@ class _PlainInput(Input, forbid_unknown_fields=True, gc=False):
 class _PlainRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     inputs: list[_PlainInput]
     id: str | None = None
+    model_name: str | None = None
+    model_version: str | None = None
     parameters: Parameters | None = None
     outputs: list[RequestedOutput] | None = None
 
@@ -178,7 +182,8 @@ def _unfit(error: Exception) -> RequestError:
 
 def _keys(request: InferRequest) -> int:
     """Return how many colons the document's text has if no key is repeated and no name or parameter holds one."""
-    count = 1 + (request.id is not None) + (request.outputs is not None) + _keys_in(request.parameters)
+    optional = (request.id, request.model_name, request.model_version, request.outputs)
+    count = 1 + sum(value is not None for value in optional) + _keys_in(request.parameters)
     for entry in request.inputs:
         count += 3 + _keys_in(entry.parameters)
         if len(entry.data):
