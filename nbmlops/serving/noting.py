@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .configuration import ServingConfig
+from .exchange import Answer
 from .failures import text_of
 from .faults import ErrorStore, FaultLog, fault_of
 from .outputs import Outputs
@@ -86,14 +87,15 @@ class Notes:
             self.spool.close()
         self.errors.flush()
 
-    def _copied(self, copy: Copy, answer: bytes) -> None:
+    def _copied(self, copy: Copy, answer: Answer) -> None:
         """Capture what a shadow answered, beside what the caller got."""
         if self.spool is None:
             return
         record = self._record(copy.exchange)
         arm = copy.arm
         record.arm, record.version, record.bundle = arm.config.name, arm.config.version, arm.bundle.digest
-        record.answer, record.answer_split, record.latency_s, record.shadow = answer, 0, copy.seconds, True
+        record.answer, record.answer_split = answer.body, _split(answer)
+        record.latency_s, record.shadow = copy.seconds, True
         self.spool.add(record)
 
     def _record(self, exchange: Exchange) -> Record:
@@ -116,12 +118,15 @@ class Notes:
         split = headers.get(SPLIT)
         if split is not None:
             record.split = int(split)
-        for name, value in answer.headers:
-            if name == SPLIT:
-                record.answer_split = int(value)
+        record.answer_split = _split(answer)
         if self.spool is not None and self.spool.config.redact:
             record.data, record.names = exchange.request.data, arm.bundle.signature.names
         return record
+
+
+def _split(answer: Answer) -> int:
+    """Return how long the JSON document at the beginning of an answer is, 0 where nothing follows it."""
+    return next((int(value) for name, value in answer.headers if name == SPLIT), 0)
 
 
 def observed(outputs: Outputs) -> Any:

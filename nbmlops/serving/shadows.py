@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .arms import Arm
 from .comparison import Comparison
 from .documents import ScoringRequest
+from .exchange import Answer
 from .outputs import Outputs
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 PENDING = 256  # copies that may wait for one shadow
 PATIENCE_S = 60.0
-Done = Callable[["Copy", bytes], None]
+Done = Callable[["Copy", Answer], None]
 
 
 class Copy:
@@ -68,10 +69,10 @@ class Copy:
             self.timer.cancel()
         self.arm.in_flight -= 1
         self.seconds = perf_counter() - self.started
-        exchange, outputs, answer = self.exchange, None, b""
+        exchange, outputs, answer = self.exchange, None, None
         if not isinstance(result, Exception):
             try:
-                answer = exchange.wire.encode(self.arm, self.request, result, prediction=exchange.prediction).body
+                answer = exchange.wire.encode(self.arm, self.request, result, prediction=exchange.prediction)
                 outputs = result
             except Exception:  # noqa: BLE001 - an answer that can't be written is a failure like any other
                 outputs = None
@@ -84,7 +85,7 @@ class Copy:
             seconds_shadow=self.seconds,
             failed=outputs is None,
         )
-        if outputs is not None:
+        if answer is not None:
             self.done(self, answer)
 
 

@@ -53,6 +53,18 @@ def test_a_shadow_sees_copies_and_callers_do_not_see_it(served, made):
     assert {one.prediction for one in told.largest} <= {answer.headers["x-prediction-id"] for answer in answers}
 
 
+def test_a_shadows_answer_in_binary_is_kept_with_where_its_tensors_begin(served, made, tmp_path):
+    capture = {"folder": str(tmp_path / "c"), "mode": "strict"}
+    configure(served, arm("1", made("ten"), 1), arm("2", made("twenty"), shadow=100.0), capture=capture)
+    tensor = {"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}
+    body = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    answer = served.run(served.request("POST", "/v2/models/flights/versions/1/infer", body, "application/json"))
+    assert answer.status == 200, answer.body
+    served.wait(lambda: len(captured(tmp_path / "c")) == 2)
+    splits = {record.shadow: record.answer_split for record in captured(tmp_path / "c")}
+    assert splits[False] == splits[True] + len("1") - len("2") > 0
+
+
 def test_a_shadow_that_fails_hurts_nobody(served, made, tmp_path):
     broken = bundles.sklearn_bundle(tmp_path / "b", bundles.Raises(), serialization="cloudpickle")
     configure(served, arm("1", made("ten"), 1), arm("2", broken, shadow=100.0))
