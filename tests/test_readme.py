@@ -22,16 +22,19 @@ train = pd.DataFrame(rng.normal(size=(200, 2)), columns=["hour", "distance"])
 train["late"] = (train.hour > 0).astype(int)
 test = train.drop(columns="late").head(7)
 model = LogisticRegression().fit(train.drop(columns="late"), train.late)
+better = LogisticRegression(C=10).fit(train.drop(columns="late"), train.late)
 """
 RUN = """
 import sys
 from nbmlops.testing.shell import notebook
 with notebook() as cells:
     try:
-        for cell in sys.argv[1:]:
-            run = cells.run(cell)
+        ran = [cells.run(cell) for cell in sys.argv[1:]]
+        for run in ran:
             assert run.error is None, run.stdout
-        assert len(run.result) == 7, run.result
+        fitted, deployed, rolled_out = ran
+        assert len(deployed.result) == 7, deployed.result
+        assert list(rolled_out.result.version) == ["1"] * 7, rolled_out.result
     finally:
         cells.run("nbmlops.down()")
 """
@@ -48,10 +51,10 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 @pytest.mark.integration
-def test_the_five_lines_run_as_written(tmp_path: Path) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_examples_run_as_written(tmp_path: Path) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (tmp_path / ".nbmlops").mkdir()
-    command = [sys.executable, "-c", RUN, FITTED, example]
+    command = [sys.executable, "-c", RUN, FITTED, *examples]
     environment = os.environ | {"NBMLOPS_WORKSPACE": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
