@@ -236,7 +236,8 @@ class Card(_Both):
     def html(self) -> str:
         """The card as an HTML fragment, escaped."""
         rows = "".join(
-            f'<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;opacity:.75">'
+            '<tr><th scope="row" style="text-align:left;vertical-align:top;font-weight:normal;white-space:nowrap;'
+            'opacity:.75">'
             f'{html.escape(label)}</th><td style="text-align:left">{markup(value)}</td></tr>'
             for label, value in self._shown().items()
         )
