@@ -240,14 +240,21 @@ class Fleet:
             if post.is_scorer:
                 command = processes.scorer_command(post, ground.folder, ground.listener)
             else:
-                self._counter += 1
-                socket = Path(f"{ground.sockets}-{self._counter}.s")
+                socket = self._socket_at(post)
                 model = processes.model_at(post, spec)
                 command = processes.worker_command(post, model, folder=ground.folder, socket=socket)
             child = await Child.start(command, ground.log, ground.start_timeout)
         except (NbmlopsError, OSError) as error:  # no such bundle, no process or descriptor left
             raise ChildFailed(f"{post.name}: {error}") from error
         return Member(child, socket, resident(child.pid))
+
+    def _socket_at(self, post: Post) -> Path:
+        """Return a dead worker's own socket, where its scorer sends once more what was under way; else a new one."""
+        before = self.members.get(post)
+        if before is not None and before.socket is not None and not before.child.running:
+            return before.socket
+        self._counter += 1
+        return Path(f"{self._ground.sockets}-{self._counter}.s")
 
     async def _swap(self, spec: EndpointSpec, fresh: Members) -> None:
         """Configure every scorer for `spec`; when one refuses, those before it go back to the old arms."""

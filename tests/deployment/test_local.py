@@ -131,12 +131,14 @@ def test_a_killed_scorer_comes_back_and_is_told_once(
     assert event.data["actor"] == "supervisor"
 
 
-def test_a_killed_worker_comes_back(target: LocalTarget, workspace: Workspace) -> None:
+def test_a_killed_worker_comes_back_where_its_scorer_waits_for_it(target: LocalTarget, workspace: Workspace) -> None:
     before = set(deploy(target, offset_pickled(workspace, "1", 10.0)).pids)
+    sockets = sorted(workspace.sockets.glob("*.s"))
     worker = next(pid for pid in before if "worker" in " ".join(psutil.Process(pid).cmdline()))
     os.kill(worker, 9)
     wait_for(lambda: len(set(target.status("flights").pids) - before) == 1, "a new worker")
     wait_for(lambda: target.status("flights").health == "healthy", "health")
+    assert sorted(workspace.sockets.glob("*.s")) == sockets
     assert ask(target) == 11.0
 
 
