@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clients demo lab test test-unit lint format bench bench-serving campaign mutate locks clean git
+.PHONY: help setup clients demo lab test test-unit lint format bench bench-serving campaign soak mutate locks clean git
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-serving: $(ENV_STAMP) $(PEERS:%=.venv-%/.synced) ## Measure the scoring se
 
 campaign: $(ENV_STAMP) ## Kill processes of a live endpoint under load, twenty rounds (ARGS='--rounds 5 --seed 3')
 	$(BIN)/python benchmarks/campaign.py --out $(if $(ARGS),build/benchmarks,benchmarks/results) $(ARGS)
+
+soak: $(ENV_STAMP) ## Send 200,000 requests to an endpoint, good, bad and large ones; its memory has to stay flat
+	$(BIN)/python benchmarks/soak.py --out $(if $(ARGS),build/benchmarks,benchmarks/results) $(ARGS)
 
 mutate: git $(ENV_STAMP) ## Take out each guard in turn; its tests must notice (SAMPLE=20 for a few)
 	$(BIN)/python tools/mutate.py --sample $(SAMPLE)
