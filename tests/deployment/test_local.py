@@ -23,7 +23,7 @@ import requests
 from nbmlops.core import digests
 from nbmlops.core.errors import Corrupt, EndpointError, NotFound, Refused
 from nbmlops.core.workspace import Workspace
-from nbmlops.deployment import EndpointSpec, LocalTarget, Resources
+from nbmlops.deployment import EndpointSpec, LocalTarget, Resources, operate
 from nbmlops.journal import Journal
 from nbmlops.packaging import verify
 from nbmlops.testing.models import offset_onnx, offset_pickled, pickled
@@ -272,6 +272,33 @@ def test_of_two_deploys_at_once_one_is_refused(target: LocalTarget, workspace: W
     errors = [result.exception() for result in results]
     assert sorted(map(type, errors), key=str) == sorted([type(None), Refused], key=str)
     assert target.status("flights").health == "healthy"
+
+
+def test_two_kernels_that_move_the_traffic_at_once_agree_in_the_end(target: LocalTarget, workspace: Workspace) -> None:
+    arms = (offset_onnx(workspace, "1", 10.0), dataclasses.replace(offset_onnx(workspace, "2", 20.0), weight=0.0))
+    deploy(target, *arms)
+
+    def kernel(shares: tuple[int, ...]) -> list[str]:
+        journal, outcomes = Journal.open(workspace), []
+        for share in shares:
+            try:
+                operate.set_traffic(workspace, journal, "flights", traffic={"1": share, "2": 100 - share})
+                outcomes.append("moved")
+            except Refused as error:
+                outcomes.append(str(error))
+        return outcomes
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = [one for found in pool.map(kernel, [(90, 80, 70, 60), (10, 20, 30, 40)]) for one in found]
+    status, journal = target.status("flights"), Journal.open(workspace)
+    moved = [event for event in journal.events("endpoint.traffic_moved") if "revision" in event.data]
+    assert len(outcomes) == 8
+    assert all(one == "moved" or "was changed after this was planned" in one for one in outcomes)
+    assert outcomes.count("moved") == len({event.data["revision"] for event in moved}) == status.revision - 1
+    assert (
+        status.traffic == target.spec("flights").traffic == max(moved, key=lambda e: e.data["revision"]).data["traffic"]
+    )
+    assert status.health == "healthy"
 
 
 def test_a_long_workspace_path_still_gets_sockets(target: LocalTarget, workspace: Workspace) -> None:
