@@ -257,7 +257,7 @@ def test_csv_is_read_by_its_header():
 @pytest.mark.parametrize(
     ("text", "status", "field"),
     [
-        ("", 400, None),
+        ("", 400, "body"),
         ("a,b,c,d,e:f\n", 422, "body"),
         ("a,b,c,d,e:f\n1,2,x,true", 422, "row 0"),
         ("a,b,c,d,e:f\n,2,x,true,1", 422, "a"),
@@ -267,7 +267,7 @@ def test_csv_is_read_by_its_header():
         ("a,b,c,d,e:f\ninf,2,x,true,1", 422, "a"),
         (",a,b,c,d,e:f\n0,1,2,x,true,1", 200, None),
         ("a,b,c,d,d\n1,2,x,true,true", 422, "d"),
-        ('a,b,c,d,e:f\n1,2,"x,true,1', 400, None),
+        ('a,b,c,d,e:f\n1,2,"x,true,1', 400, "body"),
         ("a,b,c,d,e:f\n1,2,x\0,true,1", 200, None),
     ],
 )
