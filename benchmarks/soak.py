@@ -126,7 +126,7 @@ A deployed endpoint with two scorers, each with a worker process, capture on; {C
 rows, requests of {LARGE:,} rows and broken ones by turns. {machine()}.
 
 {found.resident[-1][0]:,} requests were answered: {told}. Records kept: {found.captured["committed"]:,}, dropped:
-{found.captured["dropped"]:,}.
+{found.captured["dropped"]:,} (the first answer of each connection is kept and not counted above).
 Growth in MiB from the second look to the last: {grown} (at most {GROWTH_MIB:g} is taken for flat).
 
 | Requests so far | {titles} |
