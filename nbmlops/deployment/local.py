@@ -30,6 +30,7 @@ from nbmlops.packaging import verify
 
 ANSWER = 5.0  # seconds that a living supervisor may take to say how it is
 STOPPING = 60.0  # seconds that the requests in flight may take to finish before it is ended by force
+LAST_ANSWERS = 2.0  # seconds in which processes whose supervisor died may finish, and commit what they captured
 SAME_START = 2.0  # seconds; a process's start is computed from the boot time, which moves when the clock is set
 
 
@@ -272,7 +273,7 @@ class LocalTarget:
             if supervisor is not None:
                 _gone([supervisor], STOPPING)
         children = [_process(pid, started) for pid, started in state.get("children", [])]
-        _gone([child for child in children if child is not None], 0.0)
+        _gone([child for child in children if child is not None], LAST_ANSWERS)
         if control := state.get("control"):
             for left in Path(control).parent.glob(f"{Path(control).stem}*"):
                 left.unlink(missing_ok=True)
