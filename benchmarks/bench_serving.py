@@ -5,7 +5,7 @@ the same ONNX file, in one worker process; all take turns under load from ``wrk`
 row. nbmlops asks for its token, keeps its metrics and captures the data meanwhile.
 
 ``make bench-serving`` installs the peers and writes ``benchmarks/results/serving.md``. By hand:
-``python benchmarks/bench_serving.py [--quick] [--only TEXT…] [--out FOLDER]``; ``--again`` makes report and plot anew
+``python benchmarks/bench_serving.py [--quick] [--seconds S] [--starts N] [--only TEXT…] [--out FOLDER]``; ``--again`` makes report and plot anew
 from the samples that lie there.
 """
 
@@ -41,7 +41,9 @@ def chosen(only: list[str]) -> list[measure.Server]:
 
 def measured(options: argparse.Namespace) -> dict[str, object]:
     """Measure in a workspace of its own, which is removed afterwards."""
-    extent = Extent(runs=1, seconds=1, starts=1) if options.quick else Extent()
+    extent = Extent(seconds=options.seconds, starts=options.starts)
+    if options.quick:
+        extent = Extent(runs=1, seconds=1, starts=1)
     wrk = check_wrk()
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"NBMLOPS_WORKSPACE": folder, "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -55,6 +57,8 @@ def main() -> None:
     """Measure, write samples, report and plot, and print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short run: does everything work?")
+    parser.add_argument("--seconds", type=float, default=Extent.seconds, help="of one run (default: %(default)s)")
+    parser.add_argument("--starts", type=int, default=Extent.starts, help="of each server (default: %(default)s)")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="servers whose name holds one of these")
     parser.add_argument("--again", action="store_true", help="measure nothing; tell what was measured anew")
     parser.add_argument("--out", type=Path, default=harness.RESULTS, metavar="FOLDER")
