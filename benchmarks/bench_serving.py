@@ -5,8 +5,8 @@ the same ONNX file, in one worker process; all take turns under load from ``wrk`
 row. nbmlops asks for its token, keeps its metrics and captures the data meanwhile.
 
 ``make bench-serving`` installs the peers and writes ``benchmarks/results/serving.md``. By hand:
-``python benchmarks/bench_serving.py [--quick] [--seconds S] [--starts N] [--only TEXT…] [--out FOLDER]``; ``--again`` makes report and plot anew
-from the samples that lie there.
+``python benchmarks/bench_serving.py [--quick] [--seconds S] [--starts N] [--only TEXT…] [--out FOLDER]``; ``--again``
+makes report and plot anew from the samples that lie there.
 """
 
 from __future__ import annotations
