@@ -211,6 +211,14 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(live):
     assert json.loads(body)["error"]["expected"] == "at most 200000 bytes"
 
 
+def test_who_still_sends_after_a_refusal_is_not_cut_off(live):
+    with live.connected() as client:
+        client.sendall(head(length=60_000_000))
+        assert answer(client)[0] == 413
+        for _ in range(20):
+            client.sendall(b"x" * 1_000_000)
+
+
 def test_a_chunked_body_over_the_limit_is_refused_on_the_way(live):
     chunk = b"%x\r\n" % 50_000 + b"x" * 50_000 + b"\r\n"
     found = live.exchange(head("transfer-encoding: chunked", length=None), *[chunk] * 5, close=True)
