@@ -213,7 +213,7 @@ def test_standalone_refuses_to_serve_without_a_token(made, short, token):
 @pytest.fixture(scope="module")
 def live(made):
     with listening() as (listener, url), scorer(listener) as process_:
-        limits = {"body_bytes": 100_000, "timeout_s": 2.0}
+        limits = {"body_bytes": 100_000, "timeout_s": 2.0, "read_s": 1.0}
         process_.order(op="configure", config=config({"name": "1", "bundle": str(made("ten"))}, limits=limits))
         yield url
 
