@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -375,6 +376,15 @@ def test_logs_hold_what_the_model_says(target: LocalTarget, workspace: Workspace
     wait_for(lambda: "scoring now" in target.logs("flights"), "the line")
 
 
+def commands() -> list[list[str]]:
+    """Return the command lines of what this test session started; what ends meanwhile has none."""
+    found = []
+    for one in started_from_here():
+        with contextlib.suppress(psutil.Error):
+            found.append(one.cmdline())
+    return found
+
+
 def test_an_interrupted_deploy_leaves_nothing(target: LocalTarget, workspace: Workspace) -> None:
     class Endless:
         def __reduce__(self):
@@ -390,7 +400,7 @@ target = LocalTarget(Workspace(pathlib.Path({str(workspace.root)!r})))
 target.apply(target.plan(EndpointSpec("flights", "offset", (arm,))))
 """
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as kernel:
-        wait_for(lambda: any("--bundle" in one.cmdline() for one in started_from_here()), "the worker")
+        wait_for(lambda: any("--bundle" in line for line in commands()), "the worker")
         kernel.send_signal(signal.SIGINT)
         assert "KeyboardInterrupt" in kernel.communicate()[1]
     wait_for(lambda: not started_from_here(), "the end of every process")
