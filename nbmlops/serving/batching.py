@@ -101,7 +101,7 @@ def guarded(runtime: Runtime, data: ModelInput, output: Output, *, params: Param
     Raises
     ------
     ModelFailed
-        The model raised; the traceback is kept for the error log.
+        The model raised; the traceback is kept for the error store.
     """
     try:
         return runtime.predict(data, output) if params is None else runtime.predict(data, output, params)

@@ -119,8 +119,6 @@ class ServingConfig(msgspec.Struct, frozen=True):
     earlier_tokens : list of str
         Tokens from before a rotation that are still taken.
     limits : Limits
-    error_log : str, optional
-        The file for tracebacks; None writes them to stderr.
     errors : str, optional
         The folder of the error store: requests that failed, with their tracebacks, for the notebook.
     capture : CaptureConfig, optional
@@ -145,7 +143,6 @@ class ServingConfig(msgspec.Struct, frozen=True):
     token: str | None
     format: int = FORMAT
     limits: Limits = Limits()
-    error_log: str | None = None
     errors: str | None = None
     capture: CaptureConfig | None = None
     earlier_tokens: list[str] = []

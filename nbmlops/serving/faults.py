@@ -7,13 +7,9 @@ and the rest is counted.
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
-import os
 import queue
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -21,18 +17,17 @@ from typing import TYPE_CHECKING
 
 from .configuration import MemberConfig
 from .errors import ModelFailed
-from .failures import Failure, Raised, failure_of
+from .failures import Failure, Raised, failure_of, text_of
 from .faultfile import KEPT_HEADERS, Fault, FaultFile, Keeping
 from .redaction import Opaque, redacted
 
 if TYPE_CHECKING:
     from .scoring import Exchange
 
-MAX_BYTES = 2**20
+LONGEST_TEXT = 20_000  # characters of one traceback on stderr
 PLACES = 1000  # distinct places of failure whose rates are told apart
 BATCH = 50
 LAST_WORDS = 2.0  # seconds to write what is pending when the process ends
-_FORMAT = "%(asctime)s %(message)s"
 
 
 class ErrorStore:
@@ -207,48 +202,8 @@ def say(fault: Fault) -> None:
     print(f"{fault.prediction} arm={fault.arm} {kind}{alike}", file=sys.stderr)  # noqa: T201
 
 
-class FaultLog:
-    """Writes tracebacks to a file of bounded size, readable by its owner alone, or to stderr.
-
-    Parameters
-    ----------
-    path : str, optional
-        The file; None is stderr. When it is full it becomes ``path.1``, and the one before that is dropped.
-    """
-
-    def __init__(self, path: str | None) -> None:
-        self._logger = logging.Logger("faults")
-        self._path: str | None = None
-        self._use(logging.StreamHandler(sys.stderr))
-        self.open(path)
-
-    def open(self, path: str | None) -> None:
-        """Write to `path` from now on."""
-        if path == self._path:
-            return
-        self._path = path
-        self._use(logging.StreamHandler(sys.stderr) if path is None else _OwnFile(path))
-
-    def _use(self, handler: logging.Handler) -> None:
-        for old in list(self._logger.handlers):
-            self._logger.removeHandler(old)
-            old.close()
-        handler.setFormatter(logging.Formatter(_FORMAT))
-        self._logger.addHandler(handler)
-
-    def write(self, prediction: str, arm: str, text: str) -> None:
-        """Write one fault under its prediction id."""
-        self._logger.error("%s arm=%s\n%s", prediction, arm, text[-20_000:])
-
-    def write_exception(self, prediction: str, arm: str, error: BaseException) -> None:
-        """Write one exception under its prediction id."""
-        self.write(prediction, arm, "".join(traceback.format_exception(error)))
-
-
-class _OwnFile(logging.handlers.RotatingFileHandler):
-    def __init__(self, path: str) -> None:
-        super().__init__(path, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", delay=True)
-
-    def _open(self):  # type: ignore[no-untyped-def]
-        descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        return os.fdopen(descriptor, "a", encoding="utf-8")
+def say_where(fault: Fault) -> None:
+    """Write where a fault was raised to stderr, without what the exceptions say: that may quote the caller's data."""
+    if fault.failure is not None:
+        text = text_of(fault.failure, messages=False)[-LONGEST_TEXT:]
+        print(f"{fault.prediction} arm={fault.arm}\n{text}", file=sys.stderr)  # noqa: T201

@@ -11,8 +11,7 @@ import numpy as np
 
 from .configuration import ServingConfig
 from .exchange import Answer
-from .failures import text_of
-from .faults import ErrorStore, FaultLog, fault_of
+from .faults import ErrorStore, fault_of, say_where
 from .outputs import Outputs
 from .router import Router
 from .scoring import Exchange
@@ -39,13 +38,11 @@ class Notes:
         self.spool: Spool | None = None
         self.shadows = Shadows()
         self._config: ServingConfig | None = None
-        self._log = FaultLog(None)
         self._strict = False
 
     def configure(self, config: ServingConfig, router: Router) -> None:
         """Note as `config` says from the next answer on."""
         self._config, capture = config, config.capture
-        self._log.open(config.error_log)
         self.errors.open(config.errors, capture.redact if capture else ())
         self.shadows.configure(router)
         if self.spool is not None and self.spool.config != capture:
@@ -76,10 +73,8 @@ class Notes:
         fault = fault_of(exchange, error, exchange.code or "")
         if self._config is not None and self._config.errors is not None:
             self.errors.add(fault)
-        elif fault.failure is not None:
-            # What an exception says may quote the caller's data, which is not for a log that anyone may collect.
-            told = self._config is not None and self._config.error_log is not None
-            self._log.write(fault.prediction, fault.arm, text_of(fault.failure, messages=told))
+        else:
+            say_where(fault)
 
     def close(self) -> None:
         """Write what is pending."""

@@ -12,7 +12,7 @@ from nbmlops.serving import faults
 from nbmlops.serving.errors import ServingError
 from nbmlops.serving.failures import failure_of
 from nbmlops.serving.faultfile import Fault, FaultFile, Keeping
-from nbmlops.serving.faults import ErrorStore, FaultLog, Rates
+from nbmlops.serving.faults import ErrorStore, Rates, say_where
 
 SECRET = "123-45-6789"
 
@@ -182,34 +182,15 @@ def test_a_store_of_another_format_is_left_alone(tmp_path: Path) -> None:
         file.newest(1)
 
 
-def test_the_file_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(faults, "MAX_BYTES", 10_000)
-    path = tmp_path / "errors.log"
-    log = FaultLog(str(path))
-    for number in range(100):
-        log.write(f"id-{number}", "3", "x" * 1000)
-    files = list(tmp_path.iterdir())
-    assert len(files) == 2
-    assert sum(file.stat().st_size for file in files) < 25_000
-    assert "id-99" in path.read_text()
-    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+def test_without_a_store_stderr_tells_where_and_not_what(capsys):
+    say_where(fault(failure=failing(SECRET)))
+    said = capsys.readouterr().err
+    assert "id-0 arm=3" in said
+    assert "ValueError" in said
+    assert SECRET not in said
 
 
-def test_a_long_traceback_is_cut_to_its_end(tmp_path):
-    log = FaultLog(str(tmp_path / "errors.log"))
-    log.write("id", "3", "begin" + "x" * 100_000 + "end")
-    text = (tmp_path / "errors.log").read_text()
-    assert "end" in text
-    assert "begin" not in text
-    assert len(text) < 30_000
-
-
-def test_without_a_file_it_goes_to_stderr(capsys):
-    FaultLog(None).write("id", "3", "what happened")
-    assert "what happened" in capsys.readouterr().err
-
-
-def test_a_file_that_can_not_be_written_stops_nothing(tmp_path, capsys):
-    log = FaultLog(str(tmp_path / "missing" / "errors.log"))
-    log.write("id", "3", "what happened")
-    assert "what happened" in capsys.readouterr().err
+def test_a_long_traceback_is_cut_to_its_end(capsys, monkeypatch):
+    monkeypatch.setattr(faults, "LONGEST_TEXT", 40)
+    say_where(fault(failure=failing()))
+    assert len(capsys.readouterr().err) < 70
