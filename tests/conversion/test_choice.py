@@ -30,7 +30,9 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from nbmlops.conversion import choice, convert
+from nbmlops.conversion.report import Speed
 from nbmlops.conversion.scikit_learn import SklearnConverter
+from nbmlops.conversion.speed import speed
 from nbmlops.registry.signature import columns_of
 from tests.conversion.conftest import make_case
 
@@ -192,8 +194,8 @@ class Fake:
 
     name = "fake"
 
-    def __init__(self, other=None, error=None, slow=False):
-        self.other, self.error, self.slow = other, error, slow
+    def __init__(self, other=None, error=None):
+        self.other, self.error = other, error
 
     def can_convert(self, model):
         return True
@@ -201,20 +203,7 @@ class Fake:
     def convert(self, model, signature):
         if self.error:
             raise self.error
-        made = replace(SklearnConverter().convert(self.other or model, signature), converter=self.name)
-        if self.slow:
-            made.__dict__["session"] = Slow(made.session)
-        return made
-
-
-class Slow:
-    def __init__(self, session):
-        self._session = session
-
-    def run(self, *arguments):
-        for _ in range(200):
-            answer = self._session.run(*arguments)
-        return answer
+        return replace(SklearnConverter().convert(self.other or model, signature), converter=self.name)
 
 
 @pytest.fixture
@@ -245,10 +234,22 @@ def test_a_converter_that_answers_with_another_model_is_refused(plain, flights, 
     assert "disagrees" in report.reason
 
 
-def test_a_model_that_is_slower_on_one_row_is_not_taken(plain):
-    report = convert(plain.model, plain.signature, plain.reference, candidates=(Fake(slow=True),))
-    assert report.chosen is None
-    assert "slower" in report.reason
+@pytest.mark.parametrize(("onnx_ms", "chosen"), [((2.0, 1.0), None), ((0.5, 9.0), "fake")])
+def test_a_model_that_is_slower_on_one_row_is_not_taken(plain, monkeypatch, onnx_ms, chosen):
+    """How fast a machine is decides nothing here: the measurement is given."""
+    measured = Speed(rows=(1, 600), fitted_ms=(1.0, 1.0), onnx_ms=onnx_ms)
+    monkeypatch.setattr("nbmlops.conversion.choice.speed", lambda *_, **__: measured)
+    report = convert(plain.model, plain.signature, plain.reference, candidates=(Fake(),))
+    assert report.chosen == chosen
+    assert ("slower" in report.reason) == (chosen is None)
+
+
+def test_both_are_measured_on_one_row_and_on_a_batch(plain):
+    onnx = SklearnConverter().convert(plain.model, plain.signature)
+    rows = plain.reference.inputs
+    found = speed(plain.model, onnx, rows, frame=rows)
+    assert found.rows == (1, len(rows))
+    assert min(*found.fitted_ms, *found.onnx_ms) > 0
 
 
 def encoded(unknown):
