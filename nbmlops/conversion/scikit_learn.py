@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.conversion.estimators import convertible, has_columns, holds, text_vectorizers, tree_nodes
 from nbmlops.conversion.gathering import gathered
 from nbmlops.conversion.onnx_model import OnnxModel
+from nbmlops.conversion.rungs import FLOAT32
 from nbmlops.conversion.seam import CONVERTER_ERRORS
 from nbmlops.core.errors import InvalidObject
 
@@ -38,6 +39,7 @@ class SklearnConverter:
     """Converts scikit-learn's own estimators, alone and in pipelines."""
 
     name = "skl2onnx"
+    rungs = (FLOAT32,)
 
     def can_convert(self, model: Any) -> bool:
         """Return whether `model` is an estimator of scikit-learn, or a subclass of one, that predicts."""
@@ -45,7 +47,7 @@ class SklearnConverter:
             base.__module__.partition(".")[0] == "sklearn" for base in type(model).__mro__
         )
 
-    def convert(self, model: Any, signature: Mapping[str, Any]) -> OnnxModel:
+    def convert(self, model: Any, signature: Mapping[str, Any], *, rung: str = FLOAT32) -> OnnxModel:
         """Return `model` in ONNX.
 
         Numbers go in as float32, which scikit-learn's trees use too; where skl2onnx asks for whole numbers (one-hot

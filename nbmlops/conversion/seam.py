@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
 from nbmlops.conversion.onnx_model import OnnxModel
+from nbmlops.conversion.rungs import FLOAT32
 
 GROUP = "nbmlops.converters"
 CONVERTER_ERRORS = (
@@ -36,6 +37,9 @@ class Converter(Protocol):
     ----------
     name : str
         Shown as ``ConversionReport.chosen``.
+    rungs : tuple of str
+        The rungs of `nbmlops.conversion.rungs` that it can make. One without this attribute makes ``float32``, and is
+        never asked for another.
     """
 
     name: str
@@ -43,11 +47,16 @@ class Converter(Protocol):
     def can_convert(self, model: Any) -> bool:
         """Return whether it is worth a try, without doing any work."""
 
-    def convert(self, model: Any, signature: Mapping[str, Any]) -> OnnxModel:
+    def convert(self, model: Any, signature: Mapping[str, Any], *, rung: str = FLOAT32) -> OnnxModel:
         """Return `model` in ONNX, or raise one of `CONVERTER_ERRORS`, whose first line is the reason.
 
-        The same model and signature give the same bytes. `model` is left as it was.
+        `rung` is one of `rungs`. The same model and signature give the same bytes. `model` is left as it was.
         """
+
+
+def rungs_of(converter: Converter) -> tuple[str, ...]:
+    """Return the rungs that a converter can make."""
+    return tuple(getattr(converter, "rungs", (FLOAT32,)))
 
 
 def converters() -> tuple[Converter, ...]:

@@ -200,7 +200,7 @@ class Fake:
     def can_convert(self, model):
         return True
 
-    def convert(self, model, signature):
+    def convert(self, model, signature, *, rung="float32"):
         if self.error:
             raise self.error
         return replace(SklearnConverter().convert(self.other or model, signature), converter=self.name)

@@ -44,23 +44,23 @@ class Greedy(SklearnConverter):
 
 
 class Meddling(SklearnConverter):
-    def convert(self, model, signature):
+    def convert(self, model, signature, *, rung="float32"):
         model.touched = True
-        return super().convert(model, signature)
+        return super().convert(model, signature, rung=rung)
 
 
 class Restless(SklearnConverter):
     calls = 0
 
-    def convert(self, model, signature):
+    def convert(self, model, signature, *, rung="float32"):
         Restless.calls += 1
-        made = super().convert(model, signature)
+        made = super().convert(model, signature, rung=rung)
         return replace(made, content=made.content + bytes([0x32, 1, 48 + Restless.calls]))
 
 
 class Unsigned(SklearnConverter):
-    def convert(self, model, signature):
-        return replace(super().convert(model, signature), converter="somebody")
+    def convert(self, model, signature, *, rung="float32"):
+        return replace(super().convert(model, signature, rung=rung), converter="somebody")
 
 
 @pytest.mark.parametrize(
