@@ -18,7 +18,7 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ MAGIC = b"nbspool\x01"
 SUFFIX = ".spool"
 UNREADY = ".new"  # a file gets its name once it is locked and has its first bytes
 _HEADER = struct.Struct("<II")
+_COUNT, _LIST = struct.Struct(">BI"), 0xDD  # MessagePack's list of up to 2**32 items
+UNFIT = (TypeError, ValueError, OverflowError, NotImplementedError, msgspec.MsgspecError)
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has the latter alone
 
 
@@ -86,16 +88,48 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(list[Record])
 
 
-def frame_of(records: Sequence[Record]) -> bytes:
-    """Return the frame that holds `records`.
+class Frame:
+    """A frame that grows: a record is encoded when it is added, so that nothing of its request is kept alive.
 
-    Raises
-    ------
-    TypeError, ValueError, OverflowError
-        A record holds what MessagePack can't.
+    Attributes
+    ----------
+    records : int
     """
-    content = _ENCODER.encode(records)
-    return _HEADER.pack(len(content), zlib.crc32(content)) + content
+
+    def __init__(self) -> None:
+        self.records = 0
+        self._bytes = bytearray(_HEADER.size + _COUNT.size)
+
+    def add(self, record: Record) -> None:
+        """Encode one more record.
+
+        Raises
+        ------
+        TypeError, ValueError, OverflowError
+            It holds what MessagePack can't; the frame is as before.
+        """
+        size = len(self._bytes)
+        try:
+            _ENCODER.encode_into(record, self._bytes, -1)
+        except UNFIT:
+            del self._bytes[size:]
+            raise
+        self.records += 1
+
+    def whole(self) -> bytearray:
+        """Return the frame as it is written, with its length, checksum and number of records."""
+        _COUNT.pack_into(self._bytes, _HEADER.size, _LIST, self.records)
+        with memoryview(self._bytes) as view, view[_HEADER.size :] as content:
+            _HEADER.pack_into(self._bytes, 0, len(content), zlib.crc32(content))
+        return self._bytes
+
+
+def frame_of(records: Iterable[Record]) -> bytearray:
+    """Return the frame that holds `records`, or raise what `Frame.add` raises."""
+    frame = Frame()
+    for record in records:
+        frame.add(record)
+    return frame.whole()
 
 
 class Segment:
@@ -137,7 +171,7 @@ class Segment:
             self.close()
             raise
 
-    def append(self, content: bytes) -> None:
+    def append(self, content: bytes | bytearray) -> None:
         """Write `content` and wait until it is on the disk.
 
         Raises

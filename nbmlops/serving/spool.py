@@ -1,9 +1,10 @@
 """The spool: keeps answered requests without holding up the next one.
 
-The event loop's thread appends to a queue. A thread of its own takes what is there, encodes it in one call and writes
-it in another, so that it seldom needs the interpreter; a commit is on the disk (``fdatasync``) before anyone hears
-that it was made. It may lose, to a kill or a power cut, what was added since the last commit: at most `window_s`
-while the disk keeps up, and the longest time that it really took is a figure of its own.
+The event loop's thread encodes a record into a buffer, while its bytes still lie in the processor's cache and without
+keeping anything of the request alive: that costs a third of queueing the objects for another thread. A thread of its
+own writes the buffer in one call; a commit is on the disk (``fdatasync``) before anyone hears that it was made. It may
+lose, to a kill or a power cut, what was added since the last commit: at most `window_s` while the disk keeps up, and
+the longest time that it really took is a figure of its own.
 
 Scoring never waits for it and never fails with it. Where the disk is full, read-only or gone, records wait up to a
 bound, then are dropped and counted, and writing is tried again until it succeeds.
@@ -14,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
@@ -26,7 +27,7 @@ import msgspec
 from .configuration import CaptureConfig
 from .inputs import Rows, Table
 from .outputs import to_json
-from .segments import Record, Segment, frame_of
+from .segments import UNFIT, Frame, Record, Segment
 
 RECORD_BYTES = 8 * 2**20  # the bodies of a larger request and answer are left out
 PENDING_BYTES = 64 * 2**20
@@ -34,12 +35,31 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_S = 300.0  # a file that old is finished, so that it can be compacted
 RETRY_S = (0.1, 5.0)  # from the first to the slowest try, twice as long each time
 CLOSE_S = 5.0
-UNFIT = (TypeError, ValueError, OverflowError, NotImplementedError, msgspec.MsgspecError)
 
 Committed = Callable[[str | None], None]
-Entry = tuple[Record, Committed | None, float]
 
 __all__ = ["Record", "Spool"]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is committed together.
+
+    Attributes
+    ----------
+    since : float, seconds
+        Monotonic time of the first record; 0 while there is none.
+    size : int, bytes
+        Of the bodies in it.
+    uncut : list
+        Records whose redacted columns the spool's own thread has yet to leave out.
+    """
+
+    frame: Frame = field(default_factory=Frame)
+    since: float = 0.0
+    size: int = 0
+    waiting: list[Committed] = field(default_factory=list)
+    uncut: list[tuple[Record, Committed | None]] = field(default_factory=list)
 
 
 class Spool:
@@ -67,8 +87,9 @@ class Spool:
         self._added = self._dropped = self._skipped = self._too_large = self._bytes_in = 0
         self._committed = self._unfit = self._failed = self._bytes_out = 0
         self._slowest = 0.0
-        self._queue: deque[Entry] = deque()
-        self._unwritten: list[Entry] = []
+        self._lock = Lock()  # held while a record is added to the batch, and while the batch is taken
+        self._batch = _Batch()
+        self._unwritten: list[_Batch] = []
         self._segment: Segment | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake, self._closing = Event(), Event()
@@ -88,8 +109,9 @@ class Spool:
         Returns
         -------
         bool
-            False when it will not be kept, being outside the sample or for want of room; then `committed` is not
-            called. In strict mode there is no room while the disk takes nothing, since callers would wait for it.
+            False when it will not be kept, being outside the sample, for want of room, or since MessagePack can't hold
+            it; then `committed` is not called. In strict mode there is no room while the disk takes nothing, since
+            callers would wait for it.
         """
         if self._share < 2**32 and zlib.crc32(record.prediction.encode()) >= self._share:
             self._skipped += 1
@@ -111,8 +133,15 @@ class Spool:
         if committed is not None and self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._added += 1
+        with self._lock:
+            batch = self._batch
+            if self.config.redact:
+                batch.uncut.append((record, committed))
+            elif not self._encoded(batch, record, committed):
+                return False
+            batch.size += size
+            batch.since = batch.since or monotonic()
         self._bytes_in += size
-        self._queue.append((record, committed, monotonic()))
         if not self._wake.is_set():
             self._wake.set()
         return True
@@ -152,14 +181,13 @@ class Spool:
         }
 
     def _oldest(self) -> float:
-        for entries in (self._unwritten, self._queue):
-            with contextlib.suppress(IndexError):  # the other thread may have taken it
-                return monotonic() - entries[0][2]
-        return 0.0
+        with contextlib.suppress(IndexError):  # the other thread may have written it
+            return monotonic() - self._unwritten[0].since
+        return monotonic() - (self._batch.since or monotonic())
 
     def _run(self) -> None:
         wait = RETRY_S[0]
-        while not (self._closing.is_set() and not self._queue and not self._unwritten):
+        while not (self._closing.is_set() and not self._batch.since and not self._unwritten):
             if self.failing:
                 closing = self._closing.wait(wait)
                 wait = min(2 * wait, RETRY_S[1])
@@ -177,24 +205,28 @@ class Spool:
         self._finish()
 
     def _commit(self) -> None:
-        """Write everything that is pending as one frame; keep it for another try if that fails."""
-        self._unwritten += [self._queue.popleft() for _ in range(len(self._queue))]
-        frame = self._encode()
-        if not self._unwritten:
-            return
-        reason = self._write(frame)
-        entries, self.failing = self._unwritten, reason or ""
-        if reason is None:
-            self._slowest = max(self._slowest, monotonic() - entries[0][2])
-            self._unwritten = []
-            self._bytes_out += sum(_size(record) for record, _, _ in entries)
-            self._committed += len(entries)
-        else:
-            self._failed += 1
-            self._unwritten = [(record, None, added) for record, _, added in entries]
-        self._tell([committed for _, committed, _ in entries if committed is not None], reason)
+        """Write what is pending, each batch as one frame; keep it for another try if that fails."""
+        with self._lock:
+            taken, self._batch = self._batch, _Batch()
+        self._cut(taken)
+        if taken.since:
+            self._unwritten.append(taken)
+        while self._unwritten:
+            batch = self._unwritten[0]
+            reason = self._write(batch.frame.whole()) if batch.frame.records else None
+            self.failing = reason or ""
+            if reason is not None:
+                self._failed += 1
+                for one in self._unwritten:
+                    self._tell(one, reason)
+                return
+            self._slowest = max(self._slowest, monotonic() - batch.since)
+            self._bytes_out += batch.size
+            self._committed += batch.frame.records
+            del self._unwritten[0]
+            self._tell(batch, None)
 
-    def _write(self, frame: bytes) -> str | None:
+    def _write(self, frame: bytearray) -> str | None:
         """Append a frame to the open file, or to a new one; return the reason if that fails."""
         try:
             segment = self._segment
@@ -213,24 +245,15 @@ class Spool:
             self._segment.close()
             self._segment = None
 
-    def _encode(self) -> bytes:
-        """Return the frame of all unwritten entries, without those that can't be encoded."""
+    def _encoded(self, batch: _Batch, record: Record, committed: Committed | None) -> bool:
+        """Take a record into the frame, or count it as unfit."""
         try:
-            return frame_of([self._kept(record) for record, _, _ in self._unwritten])
+            batch.frame.add(self._kept(record))
         except UNFIT:
-            fit = [entry for entry in self._unwritten if self._fits(entry[0])]
-            unfit = [entry for entry in self._unwritten if not self._fits(entry[0])]
-        self._unwritten = fit
-        self._unfit += len(unfit)
-        self._bytes_out += sum(_size(record) for record, _, _ in unfit)
-        self._tell([committed for _, committed, _ in unfit if committed], "the record can't be encoded")
-        return frame_of([self._kept(record) for record, _, _ in fit])
-
-    def _fits(self, record: Record) -> bool:
-        try:
-            frame_of([self._kept(record)])
-        except UNFIT:
+            self._unfit += 1
             return False
+        if committed is not None:
+            batch.waiting.append(committed)
         return True
 
     def _kept(self, record: Record) -> Record:
@@ -241,7 +264,18 @@ class Spool:
         kept = {"wire": "columns", "kind": "application/json", "body": body, "split": 0, "data": None, "names": ()}
         return msgspec.structs.replace(record, **kept)
 
-    def _tell(self, callbacks: list[Committed], reason: str | None) -> None:
+    def _cut(self, batch: _Batch) -> None:
+        """Take in the records of which redacted columns have to be left out first."""
+        uncut, batch.uncut = batch.uncut, []
+        kept = [self._encoded(batch, record, committed) for record, committed in uncut]
+        unfit = [committed for (_, committed), fit in zip(uncut, kept, strict=True) if committed and not fit]
+        self._later(unfit, "the record can't be encoded")
+
+    def _tell(self, batch: _Batch, reason: str | None) -> None:
+        self._later(batch.waiting, reason)
+        batch.waiting = []
+
+    def _later(self, callbacks: list[Committed], reason: str | None) -> None:
         if callbacks and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and its callers with it
                 self._loop.call_soon_threadsafe(_call, callbacks, reason)
@@ -250,10 +284,6 @@ class Spool:
 def _call(callbacks: list[Committed], reason: str | None) -> None:
     for committed in callbacks:
         committed(reason)
-
-
-def _size(record: Record) -> int:
-    return len(record.body) + len(record.answer)
 
 
 def without(data: Any, names: tuple[str, ...], redact: frozenset[str]) -> bytes:

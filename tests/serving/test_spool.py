@@ -167,16 +167,47 @@ def test_a_record_that_can_not_be_encoded_takes_no_other_with_it(make, folder):
 
     async def add_some():
         spool.add(record(1))
-        spool.add(record(2, key="\ud800"), reasons.append)
+        assert not spool.add(record(2, key="\ud800"), reasons.append)
         spool.add(record(3), reasons.append)
+        while not reasons:
+            await asyncio.sleep(0.005)
+
+    asyncio.run(asyncio.wait_for(add_some(), PATIENCE))
+    assert reasons == [None]
+    assert stored(folder) == [record(1), record(3)]
+    assert spool.figures()["unfit"] == 1
+    assert spool.figures()["pending"] == 0
+
+
+def test_a_redacted_record_that_can_not_be_encoded_is_told(make, folder):
+    spool = make(window_s=0.1, redact=["name"])
+    reasons = []
+
+    async def add_some():
+        assert spool.add(record(1, key="\ud800"), reasons.append)
+        assert spool.add(record(2), reasons.append)
         while len(reasons) < 2:
             await asyncio.sleep(0.005)
 
     asyncio.run(asyncio.wait_for(add_some(), PATIENCE))
     assert reasons == ["the record can't be encoded", None]
-    assert stored(folder) == [record(1), record(3)]
-    assert spool.figures()["unfit"] == 1
-    assert spool.figures()["pending"] == 0
+    assert [number_of(one) for one in stored(folder)] == [2]
+    assert (spool.figures()["unfit"], spool.figures()["pending"]) == (1, 0)
+
+
+def test_nothing_is_lost_between_two_batches(make, folder, monkeypatch):
+    spool = make(window_s=0.0)
+    encode = module.Frame.add
+
+    def slowly(frame, one):
+        time.sleep(0.0005)  # the other thread gets its turn between choosing a batch and adding to it
+        encode(frame, one)
+
+    monkeypatch.setattr(module.Frame, "add", slowly)
+    for number in range(300):
+        assert spool.add(record(number))
+    spool.close()
+    assert [number_of(one) for one in stored(folder)] == list(range(300))
 
 
 def test_a_clock_that_jumps_back_loses_and_doubles_nothing(make, folder, monkeypatch):
