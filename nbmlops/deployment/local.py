@@ -19,8 +19,8 @@ from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import launch
 from nbmlops.deployment.affinity import check_cores
 from nbmlops.deployment.folder import RunFolder, write_json
-from nbmlops.deployment.plan import DeploymentPlan, make_plan, plan_digest
-from nbmlops.deployment.processes import manifest
+from nbmlops.deployment.plan import LOCK, DeploymentPlan, make_plan, stale
+from nbmlops.deployment.processes import lock_text, manifest
 from nbmlops.deployment.spec import EndpointSpec
 from nbmlops.deployment.storing import Stored, decode, encode, from_file, to_file
 from nbmlops.deployment.target import EndpointStatus, unknown
@@ -64,14 +64,16 @@ class LocalTarget:
             More cores are asked for than this machine has.
         """
         check_cores(spec.resources.cpu)
-        current = self.spec(spec.endpoint)
-        bundles = {arm.digest: arm.bundle for one in (current, spec) if one for arm in one.arms}
+        return self._planned(self.spec(spec.endpoint), spec)
+
+    def _planned(self, current: EndpointSpec | None, wanted: EndpointSpec) -> DeploymentPlan:
+        bundles = {arm.digest: arm.bundle for one in (current, wanted) if one for arm in one.arms}
         manifests = {}
         for digest, bundle in bundles.items():
             with suppress(Corrupt):  # a plan can be shown without it; applying checks every file
-                manifests[digest] = manifest(bundle)
-        running = self._folder(spec.endpoint).alive()
-        return make_plan(self.name, current, spec, manifests=manifests, running=running)
+                manifests[digest] = manifest(bundle) | {LOCK: lock_text(bundle)}
+        running = self._folder(wanted.endpoint).alive()
+        return make_plan(self.name, current, wanted, manifests=manifests, running=running)
 
     def apply(self, plan: DeploymentPlan) -> EndpointStatus:
         """Carry out `plan` and return when the endpoint answers.
@@ -89,8 +91,9 @@ class LocalTarget:
         with self._exclusive(folder):
             stored = self._stored(folder)
             current = stored.spec if stored else None
-            if plan_digest(self.name, current, spec) != plan.digest:
-                raise _changed(spec.endpoint)
+            now = self._planned(current, spec)
+            if now.digest != plan.digest:
+                raise stale(plan, now)
             known = _bundles(current) if current and folder.alive() else {}
             for digest, bundle in _bundles(spec).items():
                 if digest not in known:

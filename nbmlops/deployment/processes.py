@@ -17,6 +17,7 @@ from nbmlops.deployment.arms import ArmSpec, Model
 from nbmlops.deployment.child import Command
 from nbmlops.deployment.spec import EndpointSpec
 from nbmlops.serving import source_files
+from nbmlops.serving.pins import LOCK_FILE
 
 ISLAND = "nbmlops_serving"  # the serving island's name inside a bundle
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # what a model prints is in the log when it was printed
@@ -98,6 +99,14 @@ def manifest(bundle: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Corrupt(f"{bundle}/bundle.json holds no object", hint="Deploy the version again: it is packaged anew.")
     return data
+
+
+def lock_text(bundle: Path) -> str:
+    """Return the exact pins that a bundle's server needs; empty where it says nothing."""
+    try:
+        return (bundle / LOCK_FILE).read_text()
+    except OSError:
+        return ""
 
 
 @lru_cache(maxsize=1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from nbmlops.core.errors import Refused
 from nbmlops.deployment import DeploymentPlan, EndpointSpec, EndpointStatus
-from nbmlops.deployment.plan import make_plan, plan_digest
+from nbmlops.deployment.plan import make_plan, stale
 from nbmlops.deployment.target import unknown
 
 
@@ -33,8 +32,9 @@ class FakeTarget:
     def apply(self, plan: DeploymentPlan) -> EndpointStatus:
         """Carry out `plan`, unless the endpoint was changed since."""
         name = plan.spec.endpoint
-        if plan_digest(self.name, self.spec(name), plan.spec) != plan.digest:
-            raise Refused(f"endpoint {name!r} was changed after this was planned", hint="Plan again.")
+        now = self.plan(plan.spec)
+        if now.digest != plan.digest:
+            raise stale(plan, now)
         self._specs[name] = plan.spec
         self._lines.setdefault(name, []).append(f"serves {plan.spec.traffic}")
         return self.status(name)

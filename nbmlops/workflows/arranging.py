@@ -13,9 +13,10 @@ from nbmlops.core.settings import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nbmlops.deployment import ArmSpec, Capture, EndpointSpec
+    from nbmlops.deployment import ArmSpec, Capture, EndpointSpec, Guardrails
 
 WHOLE = 100.0  # percent
+RULES = {"errors": "error_margin", "latency": "latency_factor", "shift": "shift"}  # by the limit that None switches off
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Wish:
     hold : float or str, seconds
         Such as 600 or ``10m``.
     guardrails : bool
+    rules : sequence of str or None
+        The guardrails to keep, of `RULES`; None keeps all.
     """
 
     traffic: float | None = None
@@ -36,6 +39,31 @@ class Wish:
     progressive: Sequence[float] | None = None
     hold: float | str = "10m"
     guardrails: bool = True
+    rules: Sequence[str] | None = None
+
+    @property
+    def kept(self) -> Guardrails | None:
+        """The guardrails that judge its candidates.
+
+        Raises
+        ------
+        InvalidInput
+            A rule has no such name, or rules are named although none shall judge.
+        """
+        from nbmlops.deployment import Guardrails
+
+        if self.rules is None:
+            return Guardrails() if self.guardrails else None
+        if not self.guardrails:
+            raise InvalidInput("--guardrails and --no-guardrails contradict each other", expected="one of them")
+        unknown = [rule for rule in self.rules if rule not in RULES]
+        if unknown or not self.rules:
+            raise InvalidInput(
+                f"there is no guardrail {unknown[0]!r}" if unknown else "no guardrail is named",
+                expected=f"some of {', '.join(RULES)}",
+                hint=nearest(unknown[0], RULES) if unknown else "To judge nothing: --no-guardrails",
+            )
+        return Guardrails({limit: None for rule, limit in RULES.items() if rule not in self.rules})
 
     @property
     def share(self) -> float:
@@ -67,14 +95,14 @@ def arranged(now: EndpointSpec | None, arm: ArmSpec, wish: Wish, *, name: str) -
     Refused
         The endpoint serves another model.
     """
-    from nbmlops.deployment import EndpointSpec, Guardrails, Limits, Progressive
+    from nbmlops.deployment import EndpointSpec, Limits, Progressive
 
     steps = None
     if wish.progressive is not None:
         from nbmlops.deployment.progressive import parse_duration
 
         steps = Progressive(arm.version, tuple(map(float, wish.progressive)), parse_duration(wish.hold))
-    share, guardrails = wish.share, Guardrails() if wish.guardrails else None
+    share, guardrails = wish.share, wish.kept
     if now is None:
         if share != WHOLE:
             raise InvalidInput(

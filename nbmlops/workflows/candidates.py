@@ -12,13 +12,17 @@ from nbmlops.workflows.parameters import Completes
 if TYPE_CHECKING:
     from nbmlops.journal import Snapshot
 
+PLANS = "plans"  # below the workspace's cache: those that were shown, by the hexadecimal digits of their digests
+
 
 def candidates(kind: Completes) -> tuple[str, ...]:
-    """Return the known names of a kind (``model``, ``alias``, ``endpoint``), sorted; nothing for any other.
+    """Return the known names of a kind (``model``, ``alias``, ``endpoint``, ``plan``), sorted; nothing for any other.
 
     Nothing is created: a workspace without a journal offers nothing.
     """
     workspace = Workspace.find()
+    if kind == "plan":
+        return tuple(sorted(path.stem for path in (workspace.cache / PLANS).glob("*.json")))
     known = workspace.journal_db.exists() or "NBMLOPS_JOURNAL_URI" in os.environ
     if kind not in {"model", "alias", "endpoint"} or not known:
         return ()

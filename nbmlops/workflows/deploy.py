@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
-from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.progress import stage
-from nbmlops.core.references import check_name, nearest
-from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
-from nbmlops.workflows.ensembles import is_ensemble, parse, prepare_ensemble
+from nbmlops.workflows.applying import asked_for, check_same, keep, recall
 from nbmlops.workflows.parameters import Duration, EndpointName, Parameter, Percents, Reason, Trust
-from nbmlops.workflows.prepare import prepare
+from nbmlops.workflows.planning import Asked, Planned, planned
 from nbmlops.workflows.session import Session, check_reason, reconciled
 
 if TYPE_CHECKING:
-    from nbmlops.deployment import ArmSpec, DeploymentPlan, Endpoint, Resources, Target
+    from nbmlops.deployment import DeploymentPlan, Endpoint
 
 DeployRef = Annotated[
     str,
@@ -39,6 +36,15 @@ Shadow = Annotated[
 Steps = Annotated[Percents, Parameter("Shares to grow through while the guardrails hold: 5,25,50,100.")]
 Hold = Annotated[Duration, Parameter("How long each step of --progressive lasts at least: 30s, 10m, 2h.")]
 Guarded = Annotated[bool, Parameter("Let no guardrail return the traffic by itself.")]
+Rules = Annotated[
+    Sequence[str],
+    Parameter(
+        "The guardrails to keep, where all are too many: some of errors,latency,shift.",
+        "RULE,…",
+        read=lambda word, names: tuple(part.strip() for part in word.split(",") if part.strip()),
+        option="guardrails",
+    ),
+]
 Combined = Annotated[str, Parameter("How an ensemble's answers become one: mean or vote.", "HOW")]
 Captured = Annotated[str, Parameter("Keep the traffic: on, strict (before it answers) or off.", "MODE")]
 Sampled = Annotated[float, Parameter("Share of the requests that are kept, up to 1.", "SHARE")]
@@ -53,6 +59,14 @@ Redacted = Annotated[
 ]
 Port = Annotated[int, Parameter("Port to listen on; by default a free one, kept for the endpoint's life.", "PORT")]
 PlanOnly = Annotated[bool, Parameter("Show the plan and change nothing.")]
+Digest = Annotated[
+    str,
+    Parameter(
+        "Carry out the plan that was shown under this digest, or refuse what has moved since.",
+        "DIGEST",
+        completes="plan",
+    ),
+]
 Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
@@ -69,12 +83,14 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     progressive: Steps | None = None,
     hold: Hold = "10m",
     guardrails: Guarded = True,
+    rules: Rules | None = None,
     combine: Combined = "mean",
     capture: Captured | None = None,
     sample: Sampled | None = None,
     redact: Redacted | None = None,
     port: Port | None = None,
     plan: PlanOnly = False,
+    apply: Digest | None = None,
     auth: Auth = True,
     trust: Trust = False,
     reason: Reason | None = None,
@@ -108,6 +124,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     hold : float or str, seconds, default "10m"
     guardrails : bool, default True
         False judges no version.
+    rules : sequence of str, optional
+        The guardrails to keep: some of ``errors``, ``latency`` and ``shift``. By default all.
     combine : {"mean", "vote"}
         How the answers of an ensemble's members become one.
     capture : {"on", "strict", "off"}, optional
@@ -119,6 +137,9 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     port : int, optional
     plan : bool, default False
         Return the plan and change nothing.
+    apply : str, optional
+        Digest of a plan that was shown, or its beginning: exactly that is done, with the options that it was made
+        with, or it is refused because something moved since.
     auth : bool, default True
         False opens the endpoint to every user of this machine.
     trust : bool, default False
@@ -132,84 +153,73 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     Raises
     ------
     Refused
-        The served answers differ from the fitted object's, the endpoint serves another model, or the members of an
-        ensemble take different columns.
+        The served answers differ from the fitted object's, the endpoint serves another model, the members of an
+        ensemble take different columns, or what `apply` names is no longer what would be done.
     EndpointError
         The server does not start; its last lines are in the message. What served before still serves.
     """
     check_reason("deploy", reason)
     session = reconciled()
-    place = _target(session, target)
-    wish = Wish(traffic, shadow, progressive, hold, guardrails)
-    ready = _ready(session, ref, endpoint, place=place, combine=combine, trust=trust)
-    spec = arranged(place.spec(ready.endpoint), ready.arm, wish, name=ready.endpoint)
-    resources = _resources(session, ready.reference, now=spec.resources, asked=(cpu, memory, workers))
-    check_redacted(redact or (), ready.arm.bundle)
-    kept = captured(spec.capture, is_new=place.spec(ready.endpoint) is None, asked=(capture, sample, redact))
-    planned = place.plan(replace(spec, resources=resources, port=port or spec.port, auth=auth, capture=kept))
-    return planned if plan else _apply(session, place, planned, ready=ready, reason=reason)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What is to be deployed, prepared."""
-
-    arm: ArmSpec
-    endpoint: str
-    reference: str
-    replay: Mapping[str, Any]
-
-
-def _ready(session: Session, ref: str, endpoint: str | None, *, place: Target, combine: str, trust: bool) -> Ready:
-    """Return a model version or an ensemble with its bundles, and the name of its endpoint."""
-    if is_ensemble(ref):
-        return _ready_ensemble(session, ref, endpoint, place=place, combine=combine, trust=trust)
-    from nbmlops.deployment import ArmSpec
-
-    version = session.registry.version(ref)
-    name = check_name(endpoint or version.name, "endpoint name")
-    prepared = prepare(session, version, trust=trust)
-    bundle = prepared.bundle
-    arm = ArmSpec(
-        version=str(version.version),
-        model=version.name,
-        bundle=bundle.path,
-        digest=bundle.digest,
-        runtime=bundle.runtime,
-        why=prepared.why,
+    asked = Asked(
+        ref,
+        endpoint,
+        target,
+        cpu=cpu,
+        memory=memory,
+        workers=workers,
+        traffic=traffic,
+        shadow=shadow,
+        progressive=None if progressive is None else tuple(progressive),
+        hold=hold,
+        guardrails=guardrails,
+        rules=None if rules is None else tuple(rules),
+        combine=combine,
+        capture=capture,
+        sample=sample,
+        redact=None if redact is None else tuple(redact),
+        port=port,
+        auth=auth,
     )
-    return Ready(arm, name, version.reference, prepared.replay)
+    if plan:
+        return _shown(session, asked, trust=trust)
+    return _carried(session, asked, apply, trust=trust, reason=reason)
 
 
-def _ready_ensemble(
-    session: Session, ref: str, endpoint: str | None, *, place: Target, combine: str, trust: bool
-) -> Ready:
-    models = {session.registry.version(member.ref).name for member in parse(ref)}
-    own = models.pop() if len(models) == 1 else None
-    if endpoint is None and own is None:
-        raise InvalidInput(
-            f"the ensemble {ref!r} is of several models, so its endpoint has no name of itself",
-            expected="--endpoint NAME",
-        )
-    name = check_name(endpoint or str(own), "endpoint name")
-    now = place.spec(name)
-    model = now.model if now else own or name
-    arm, prepared = prepare_ensemble(session, ref, combine=combine, model=model, trust=trust)
-    return Ready(arm, name, arm.reference, prepared.replay)
+def _shown(session: Session, asked: Asked, *, trust: bool) -> DeploymentPlan:
+    """Return the plan, which is kept by its digest and can apply itself."""
+    made = planned(session, asked, trust=trust)
+    keep(session, made)
+
+    def carry(reason: str | None) -> Endpoint:
+        check_reason("deploy", reason)
+        return _carried(reconciled(), asked, made.plan.digest, trust=trust, reason=reason)
+
+    return replace(made.plan, carry=carry)
 
 
-def _apply(session: Session, place: Target, planned: DeploymentPlan, *, ready: Ready, reason: str | None) -> Endpoint:
+def _carried(session: Session, asked: Asked, digest: str | None, *, trust: bool, reason: str | None) -> Endpoint:
+    """Deploy what is asked for, where a digest is given only if it still stands for that."""
+    if digest is None:
+        return _apply(session, planned(session, asked, trust=trust), reason=reason)
+    kept = recall(session, digest)
+    made = planned(session, asked if kept is None else asked_for(kept, asked), trust=trust)
+    check_same(digest, kept, made.plan)
+    return _apply(session, made, reason=reason)
+
+
+def _apply(session: Session, made: Planned, *, reason: str | None) -> Endpoint:
     from nbmlops.deployment import endpoint as open_endpoint
     from nbmlops.deployment import for_journal
 
+    planned, ready = made.plan, made.ready
     spec, name = planned.spec, ready.endpoint
     about = {"endpoint": name, "model": spec.model, "version": ready.arm.version, "plan": planned.digest}
     with session.journal.operation("endpoint.deployed", f"endpoint/{name}", about, reason=reason) as operation:
         stage(f"starting {ready.reference} behind {name}")
-        status = place.apply(planned)
+        status = made.place.apply(planned)
         operation.done(
             **about,
-            target=place.name,
+            target=made.place.name,
             url=status.url,
             traffic=spec.traffic,
             shadows=spec.shadows,
@@ -219,30 +229,3 @@ def _apply(session: Session, place: Target, planned: DeploymentPlan, *, ready: R
             revision=status.revision,
         )
     return open_endpoint(session.workspace, session.journal, name)
-
-
-def _target(session: Session, name: str) -> Target:
-    from nbmlops.deployment import targets
-
-    known = targets(session.workspace, session.journal)
-    if name not in known:
-        raise NotFound(
-            f"no target is named {name!r}", expected=f"one of {', '.join(sorted(known))}", hint=nearest(name, known)
-        )
-    return known[name]
-
-
-def _resources(
-    session: Session, reference: str, *, now: Resources, asked: tuple[float | None, int | None, int | None]
-) -> Resources:
-    """Return what was asked for, else what the newest profile of this version recommends, else what there is now."""
-    from nbmlops.deployment import Resources
-
-    cpu, memory, workers = asked
-    profiled = session.journal.events("model.profiled", f"model/{reference}", limit=1)
-    advice: Mapping[str, Any] = profiled[-1].data["report"]["recommendation"] if profiled else {}
-    return Resources(
-        cpu=cpu if cpu is not None else advice.get("cores", now.cpu),
-        memory_mib=memory if memory is not None else advice.get("memory_mib", now.memory_mib),
-        workers=workers if workers is not None else advice.get("workers", now.workers),
-    )

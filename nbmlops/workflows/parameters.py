@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from nbmlops.core.errors import InvalidInput
 
-Completes = Literal["", "model", "endpoint", "alias", "object", "data", "path"]
+Completes = Literal["", "model", "endpoint", "alias", "plan", "object", "data", "path"]
 
 
 class Names(Protocol):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbmlops.core.errors import Refused
 from nbmlops.deployment import DeploymentPlan, EndpointSpec, Resources
-from nbmlops.deployment.plan import make_plan, plan_digest
+from nbmlops.deployment.plan import make_plan, plan_digest, stale
 from tests.deployment.conftest import an_arm
 
 ONE, TWO = an_arm("1"), an_arm("2")
@@ -59,6 +61,49 @@ def test_a_new_version_shows_what_differs_alone() -> None:
         "input new": ("", "string"),
         "outputs": ("anything", "1 columns"),
     }
+
+
+def test_a_version_beside_another_is_compared_with_what_serves_now_package_by_package() -> None:
+    locks = {
+        ONE.digest: "numpy==2.4.1\nscikit-learn==1.9.1\n",
+        TWO.digest: "numpy==2.5.0\nmine @ git+https://example.org/mine@0123abc\n# own==1.0 is an editable install\n",
+    }
+    manifests = {digest: MANIFESTS[digest] | {"lock": text} for digest, text in locks.items()}
+    wanted = spec(replace(ONE, weight=95.0), replace(TWO, weight=5.0))
+    shown = changes(make_plan("local", spec(), wanted, manifests=manifests))
+    assert {what: pair for what, pair in shown.items() if what.startswith("package ")} == {
+        "package numpy": ("2.4.1", "2.5.0"),
+        "package scikit-learn": ("1.9.1", ""),
+        "package mine": ("", "@0123abc"),
+        "package own": ("", "1.0"),
+    }
+    assert shown["model version"] == ("offset/1", "offset/2")
+    assert shown["environment"] == ("aaaa", "bbbb")
+
+
+def test_what_moved_is_named_with_before_and_now() -> None:
+    planned = make_plan("local", spec(), spec(TWO), manifests=MANIFESTS)
+    elsewhere = spec(replace(ONE, weight=50.0), replace(TWO, weight=50.0), idle_hours=2.0)
+    told = str(stale(planned, make_plan("local", elsewhere, spec(TWO), manifests={}, running=False)))
+    assert "traffic was 1=100, is 1=50 2=50" in told
+    assert "idle time was 8 h, is 2 h" in told
+    assert "state was running, is down" in told
+    gone = str(stale(planned, make_plan("local", None, spec(TWO), manifests={})))
+    assert "model version was offset/1, is nothing" in gone
+
+
+def test_the_digest_sees_whether_it_runs() -> None:
+    assert plan_digest("local", spec(), spec()) != plan_digest("local", spec(), spec(), running=False)
+
+
+def test_words_about_the_choice_of_a_runtime_are_not_in_the_digest() -> None:
+    faster = spec(replace(ONE, why="2.3 times as fast"))
+    assert plan_digest("local", None, spec()) == plan_digest("local", None, faster)
+
+
+def test_a_plan_without_a_verb_behind_it_can_not_apply_itself() -> None:
+    with pytest.raises(Refused, match="can't be applied by itself"):
+        make_plan("local", None, spec(), manifests={}).apply()
 
 
 def test_resources_and_a_dead_endpoint_are_changes() -> None:

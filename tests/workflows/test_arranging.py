@@ -9,6 +9,7 @@ import pytest
 
 from nbmlops.core.errors import InvalidInput, Refused
 from nbmlops.deployment import Capture, EndpointSpec, Guardrails, Progressive
+from nbmlops.deployment.guarding import rules_of
 from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from tests.deployment.conftest import an_arm
 
@@ -20,6 +21,18 @@ def test_the_first_version_gets_everything_and_guardrails_are_on() -> None:
     spec = arranged(None, ONE, Wish(), name="flights")
     assert (spec.endpoint, spec.traffic, spec.guardrails) == ("flights", {"1": 100.0}, Guardrails())
     assert arranged(None, ONE, Wish(guardrails=False), name="flights").guardrails is None
+
+
+def test_guardrails_may_be_chosen_one_by_one() -> None:
+    def rules(*kept: str) -> dict[str, float | None]:
+        spec = arranged(NOW, TWO, Wish(traffic=10, rules=kept), name="flights")
+        assert spec.guardrails is not None
+        assert rules_of(spec).error_margin == (0.001 if "errors" in kept else None)
+        return dict(spec.guardrails.rules)
+
+    assert rules("errors", "shift") == {"latency_factor": None}
+    assert rules("latency") == {"error_margin": None, "shift": None}
+    assert rules("errors", "latency", "shift") == {}
 
 
 @pytest.mark.parametrize("wish", [Wish(traffic=10), Wish(shadow=10), Wish(progressive=(5, 100))])
@@ -62,6 +75,9 @@ def test_a_rollout_of_one_step_is_a_share() -> None:
         (Wish(progressive=(50, 5)), "rising percentages"),
         (Wish(progressive=()), "the steps are none"),
         (Wish(progressive=(5, 50), hold="soon"), "is no time"),
+        (Wish(rules=("speed",)), "no guardrail 'speed'.*errors, latency, shift"),
+        (Wish(rules=()), "no guardrail is named"),
+        (Wish(rules=("errors",), guardrails=False), "--guardrails and --no-guardrails contradict"),
         (Wish(traffic=101), "the share of version 2 is 101"),
         (Wish(traffic=float("nan")), "the share of version 2 is nan"),
     ],

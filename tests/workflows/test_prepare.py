@@ -139,7 +139,7 @@ def test_the_first_version_takes_all_the_traffic(registered: Session, seen: Call
 
 def test_a_size_is_asked_for_else_recommended_else_as_it_is(registered: Session) -> None:
     from nbmlops.deployment import Resources
-    from nbmlops.workflows.deploy import _resources
+    from nbmlops.workflows.planning import _resources
 
     version = registered.registry.version("flights").reference
     now = Resources(cpu=1, memory_mib=300, workers=2)
