@@ -33,7 +33,8 @@ class OnnxModel(Record):
         Name of the converter that made it.
     inputs : tuple of mapping
         One for each input: ``name`` (in the graph), ``column`` (of the signature; a list of them, side by side; or
-        None for a tensor), ``dtype`` (``float32``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1 for the rows).
+        None for a tensor), ``dtype`` (``float32``, ``float64``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1
+        for the rows).
         A missing value is NaN in a float input and the empty text in a string input.
     label_output : str
         Name of the output with labels, or with the values of a regression; ``(n_rows,)`` or ``(n_rows, n_outputs)``.
@@ -127,6 +128,6 @@ def _cast(values: pd.Series, dtype: str) -> np.ndarray:
 
     if dtype == "string":
         return np.asarray(values.astype(object).where(values.notna(), MISSING_TEXT), dtype=object)
-    if dtype == "float32":
-        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float32)
+    if dtype in {"float32", "float64"}:
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan), dtype=dtype)
     return np.asarray(values, dtype=dtype)
