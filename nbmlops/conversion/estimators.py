@@ -53,6 +53,8 @@ def as_fitted(rows: pd.DataFrame, signature: Mapping[str, Any], model: Any) -> A
     inputs = signature.get("inputs")
     if isinstance(inputs, Mapping):
         return rows.to_numpy().reshape(len(rows), *inputs["tensor"]["shape"][1:])
+    if isinstance(inputs, list) and len(inputs) == 1 and inputs[0].get("series"):
+        return rows.iloc[:, 0]
     return rows.iloc[:, 0] if rows.shape[1] == 1 and text_vectorizers(model) and not has_columns(model) else rows
 
 

@@ -54,7 +54,8 @@ def _documents(data: Any, names: Sequence[str] | None) -> Iterator[dict[str, Any
     elif hasattr(data, "to_pandas"):  # polars and Arrow
         data = data.to_pandas()
     if isinstance(data, pd.Series):
-        data = data.to_frame()
+        alone = names is not None and len(names) == 1 and data.name is None
+        data = data.to_frame(names[0] if alone and names else data.name)
     if not isinstance(data, pd.DataFrame):
         data = _array(data)
         if names is not None and data.ndim == 2 and data.shape[1] == len(names):

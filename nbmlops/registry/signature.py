@@ -40,7 +40,8 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
     if inputs.form == "array":
         columns: Any = _tensor_of(inputs, answered)
     else:
-        columns = [column | _nulls(column["name"] in answered) for column in columns_of(inputs.frame)]
+        alone = {"series": True} if inputs.form == "series" else {}
+        columns = [column | _nulls(column["name"] in answered) | alone for column in columns_of(inputs.frame)]
     return {
         "inputs": columns,
         "outputs": None if reference is None else _outputs(reference.predictions),

@@ -28,6 +28,8 @@ class Column(msgspec.Struct, frozen=True):
         ``datetime64[us]``); "" otherwise.
     categories : list, optional
         The categories of a categorical column, in order.
+    series : bool
+        Whether the model takes this one column by itself, as text pipelines do, and no frame that holds it.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Column(msgspec.Struct, frozen=True):
     nullable: bool = False
     dtype: str = ""
     categories: list[Any] | None = None
+    series: bool = False
 
     def __post_init__(self) -> None:
         if self.type not in TYPES:

@@ -100,6 +100,7 @@ def test_polars_and_series_are_frames() -> None:
     import polars
 
     assert sent(polars.DataFrame({"x": [1]})) == sent(pd.Series([1], name="x"))
+    assert sent(pd.Series([1]), names=["x"]) == sent(pd.Series([1], name="x"), names=["x"])
 
 
 def test_arrays_are_inputs_or_take_the_signatures_names() -> None:

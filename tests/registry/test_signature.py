@@ -74,6 +74,14 @@ def test_arrays_are_tensors() -> None:
     assert signature.to_mlflow(found).inputs.is_tensor_spec()
 
 
+def test_a_series_is_told_from_a_frame_of_one_column() -> None:
+    texts = pd.Series(["late", "on time"])
+    for data, alone in ((texts, True), (texts.to_frame("text"), None)):
+        found = signature.infer(lambda rows: rows, tables.read(data), None)
+        assert [column.get("series") for column in found["inputs"]] == [alone]
+        assert signature.to_mlflow(found).inputs.input_names() == ["text"]
+
+
 def test_nothing_known_is_nothing_said() -> None:
     found = signature.infer(lambda rows: rows, None, None)
     assert found["inputs"] is None

@@ -58,14 +58,18 @@ class SklearnRuntime:
 
     def predict(self, data: ModelInput, output: Output, params: Mapping[str, Any] | None = None) -> Outputs:
         """Score one batch; `params` go nowhere, as in MLflow's own flavour."""
-        features = self._features(data)
+        features = features_of(data, self._signature)
         labels = None if output == "probabilities" else np.asarray(self._estimator.predict(features))
         probabilities = None if output == "label" else np.asarray(self._estimator.predict_proba(features))
         return Outputs(labels, probabilities)
 
-    def _features(self, data: ModelInput) -> Any:
-        if isinstance(data, Table):
-            return data_frame(data, self._signature.columns or ())
-        if isinstance(data, Tensors):
-            return dict(zip(data.names, data.arrays, strict=True))
-        return data.array if isinstance(data, Tensor) else generic_frame(data)
+
+def features_of(data: ModelInput, signature: Signature) -> Any:
+    """Return rows as a fitted object takes them: a DataFrame, a Series, an array, or a dict of arrays."""
+    if isinstance(data, Table):
+        columns = signature.columns or ()
+        frame = data_frame(data, columns)
+        return frame.iloc[:, 0] if len(columns) == 1 and columns[0].series else frame
+    if isinstance(data, Tensors):
+        return dict(zip(data.names, data.arrays, strict=True))
+    return data.array if isinstance(data, Tensor) else generic_frame(data)
