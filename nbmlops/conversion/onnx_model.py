@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidInput
@@ -44,7 +44,11 @@ class OnnxModel(Record):
         Version of the default operator set.
     without_nulls : tuple of str
         Columns in which the fitted object answers nulls and this model answers them otherwise.
+    runtime : str
+        What serves it: ``onnx``, or ``hybrid`` where the preprocessing stays in its own runtime.
     """
+
+    runtime: ClassVar[str] = "onnx"
 
     content: bytes = field(repr=False)
     converter: str

@@ -49,7 +49,7 @@ class MemberSpec(Record):
     digest : str
         The bundle's digest.
     runtime : str
-        ``onnx``, ``sklearn`` or ``pyfunc``.
+        ``onnx``, ``sklearn``, ``pyfunc`` or ``hybrid``.
     weight : float
         Its share of the combined answer, relative to the other members'.
     """
@@ -84,7 +84,7 @@ class ArmSpec(Record):
     digest : str
         The bundle's digest; an ensemble's is over its members.
     runtime : str
-        ``onnx``, ``sklearn``, ``pyfunc`` or ``ensemble``.
+        ``onnx``, ``sklearn``, ``pyfunc``, ``hybrid`` or ``ensemble``.
     weight : float, percent
         Share of the traffic; an arm of weight 0 stays loaded for an instant rollback.
     why : str

@@ -48,7 +48,7 @@ class Bundle(Record):
     digest : str
         ``sha256:…`` of ``bundle.json`` in RFC 8785 form, which itself holds the digest of every other file.
     runtime : str
-        ``onnx``, ``sklearn`` or ``pyfunc``.
+        ``onnx``, ``sklearn``, ``pyfunc`` or ``hybrid``.
     manifest : mapping
         The content of ``bundle.json``.
     """

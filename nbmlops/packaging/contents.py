@@ -25,6 +25,9 @@ FORMAT = 1
 CELLS = "sources.json"
 """Where a bundle keeps the text of notebook cells: the name that Python gave to each -> its lines."""
 
+GRAPH = "model.onnx"
+"""Where a bundle keeps a converted model."""
+
 Source = Path | bytes
 
 # MLflow writes these anew with every save: in a bundle they would give the same content another digest.
@@ -82,7 +85,7 @@ def plan(
         The converted model to serve instead of the fitted object.
     """
     described = yaml.safe_load((folder / "MLmodel").read_text())
-    model = _converted(onnx) if onnx is not None else _fitted(folder, described)
+    model = _fitted(folder, described) if onnx is None else _converted(onnx, folder, described)
     known = signature or mlmodel.signature(described)
     environment = captured.get("environment") or {}
     locked = lock(environment, model.runtime, serialization=model.facts.get("serialization", ""))
@@ -113,8 +116,22 @@ def _digest(source: Source) -> str:
     return digests.of_bytes(source) if isinstance(source, bytes) else digests.of_file(source)
 
 
-def _converted(onnx: OnnxModel) -> _Model:
-    return _Model("onnx", {"path": "model.onnx"}, {"model.onnx": onnx.content})
+def _converted(onnx: OnnxModel, folder: Path, mlmodel: Mapping[str, Any]) -> _Model:
+    if onnx.runtime == "hybrid":
+        return _hybrid(onnx, folder, mlmodel)
+    return _Model("onnx", {"path": GRAPH}, {GRAPH: onnx.content})
+
+
+def _hybrid(onnx: OnnxModel, folder: Path, mlmodel: Mapping[str, Any]) -> _Model:
+    """Serve the preprocessing from the pipeline's own file: pickled anew, it would have other bytes each time."""
+    pipeline = _fitted(folder, mlmodel)
+    if pipeline.runtime != "sklearn":
+        raise InvalidObject(
+            f"this version is saved for the {pipeline.runtime} runtime",
+            expected="a pipeline in a file of its own, whose preprocessing can be kept outside of ONNX",
+        )
+    facts = {**pipeline.facts, "path": GRAPH, "preprocessing": pipeline.facts["path"]}
+    return _Model("hybrid", facts, {**pipeline.sources, GRAPH: onnx.content}, pipeline.code)
 
 
 def _fitted(folder: Path, mlmodel: Mapping[str, Any]) -> _Model:

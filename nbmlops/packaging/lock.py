@@ -11,7 +11,12 @@ from nbmlops.capture import Package, environment_id
 from nbmlops.capture.distributions import canonical, installed
 
 SERVER = ("httptools", "msgspec", "numpy", "prometheus-client", "psutil", "uuid-utils", "uvicorn", "uvloop")
-RUNTIMES = {"onnx": ("onnxruntime",), "sklearn": ("scikit-learn", "pandas"), "pyfunc": ("mlflow", "pandas")}
+RUNTIMES = {
+    "onnx": ("onnxruntime",),
+    "sklearn": ("scikit-learn", "pandas"),
+    "pyfunc": ("mlflow", "pandas"),
+    "hybrid": ("onnxruntime", "scikit-learn", "pandas"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "
     environment : mapping
         The captured environment: ``python`` and ``packages``.
     runtime : str
-        ``onnx``, ``sklearn`` or ``pyfunc``.
+        ``onnx``, ``sklearn``, ``pyfunc`` or ``hybrid``.
     serialization : str
         ``skops`` or ``cloudpickle``, where the model's file needs that package to be read.
     """

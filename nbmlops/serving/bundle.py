@@ -15,15 +15,27 @@ from .signature import Signature, parse_signature
 
 FORMAT = 1
 CELLS = "sources.json"
-RUNTIMES = ("onnx", "sklearn", "pyfunc")
+RUNTIMES = ("onnx", "sklearn", "pyfunc", "hybrid")
 
 
 class ModelFile(msgspec.Struct, frozen=True):
-    """Where the model lies in the bundle and how it was written."""
+    """Where the model lies in the bundle and how it was written.
+
+    Attributes
+    ----------
+    path : str
+    serialization : str
+        How the pickled object was written: ``skops`` or ``cloudpickle``; empty where there is none.
+    trusted : list of str
+        Types that skops may make of it.
+    preprocessing : str
+        Where the pipeline lies whose preprocessing stands before the graph in `path`; empty for any other runtime.
+    """
 
     path: str
     serialization: str = ""
     trusted: list[str] = []
+    preprocessing: str = ""
 
 
 class OnnxInput(msgspec.Struct, frozen=True):

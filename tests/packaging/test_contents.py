@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
 import yaml
 
+from nbmlops.conversion import OnnxModel
 from nbmlops.core.errors import InvalidObject
 from nbmlops.packaging.contents import plan
 from nbmlops.serving import source_files
@@ -42,6 +44,39 @@ def test_a_converted_model_travels_alone(make_models, onnx):
     assert contents.manifest["model"] == {"path": "model.onnx"}
     assert contents.manifest["onnx"] == onnx.interface()
     assert contents.manifest["code"] == []
+
+
+class Behind(OnnxModel):
+    """An estimator that is served behind its pipeline's own preprocessing."""
+
+    runtime = "hybrid"
+
+
+def test_a_pipeline_in_two_runtimes_travels_whole_beside_its_converted_estimator(make_models, onnx):
+    behind = Behind(**{one.name: getattr(onnx, one.name) for one in fields(onnx)})
+    contents = planned(make_models("sklearn"), onnx=behind)
+    assert model_files(contents) == {
+        "model.onnx",
+        "model/model.pkl",
+        "model/code/house/rules.py",
+        "assets/labels.txt",
+        "assets/vocabulary/en.txt",
+    }
+    manifest = contents.manifest
+    assert manifest["runtime"] == "hybrid"
+    assert manifest["model"] == {
+        "path": "model.onnx",
+        "preprocessing": "model/model.pkl",
+        "serialization": "cloudpickle",
+        "trusted": [],
+    }
+    assert manifest["code"] == ["model/code"]
+    assert manifest["onnx"] == onnx.interface()
+    pins = contents.sources["requirements.lock"].decode()
+    for needed in ("onnxruntime==", "scikit-learn==", "pandas==", "cloudpickle==", "numpy==1.2.3\n"):
+        assert needed in pins
+    with pytest.raises(InvalidObject, match="saved for the pyfunc runtime"):
+        planned(make_models("python"), onnx=behind)
 
 
 def test_any_other_model_travels_as_an_mlflow_model_without_examples_of_the_data(make_models):

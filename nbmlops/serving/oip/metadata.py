@@ -17,7 +17,12 @@ from .arrays import PREFERRED
 from .datatypes import datatype_of
 
 EXTENSIONS = ("binary_tensor_data", "parameters")
-PLATFORMS = {"onnx": "onnxruntime_onnx", "sklearn": "sklearn", "pyfunc": "mlflow_pyfunc"}
+PLATFORMS = {
+    "onnx": "onnxruntime_onnx",
+    "sklearn": "sklearn",
+    "pyfunc": "mlflow_pyfunc",
+    "hybrid": "sklearn_onnxruntime",
+}
 SINGLE = "input-0"  # of a model that takes one tensor, which has no name of its own
 Tensor = dict[str, Any]
 
