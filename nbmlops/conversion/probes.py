@@ -69,7 +69,7 @@ def probes(inputs: Any, signature: Mapping[str, Any]) -> tuple[Probe, ...]:
     kinds: list[tuple[str, Callable[[Mapping[str, Any]], bool], Callable[[pd.Series, int], list[Any]]]] = [
         ("nulls", lambda column: _nullable(column) and not _by_model(column), _nulls),
         (NEW_NULLS, lambda column: _nullable(column) and _by_model(column), _nulls),
-        ("categories never seen", lambda column: column["type"] == "string", lambda values, n: [UNSEEN] * n),
+        ("categories never seen", _open, lambda values, n: [UNSEEN] * n),
         ("numbers far outside the range", lambda column: column["type"] in {"float", "double"}, _far),
     ]
     made = []
@@ -100,6 +100,11 @@ def _nullable(column: Mapping[str, Any]) -> bool:
 
 def _by_model(column: Mapping[str, Any]) -> bool:
     return column.get("nulls") == BY_MODEL
+
+
+def _open(column: Mapping[str, Any]) -> bool:
+    """Whether a column of text takes any: where the model takes those that it knows alone, no other reaches it."""
+    return column["type"] == "string" and column.get("categories") is None
 
 
 def _nulls(values: pd.Series, rows: int) -> list[Any]:

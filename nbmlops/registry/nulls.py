@@ -47,7 +47,7 @@ def answered(obj: Any, inputs: Inputs, drawn: pd.DataFrame) -> set[str]:
         if not waiting:
             break
         part = waiting.pop(0)
-        if _answers(obj, inputs.native(rows.iloc[part.start : part.stop])):
+        if answers(obj, inputs.native(rows.iloc[part.start : part.stop])):
             found.update(str(name) for group in groups[part.start : part.stop] for name in group)
         elif len(part) > 1 and hasattr(obj, "steps"):  # a bare estimator refuses all columns alike
             half = len(part) // 2
@@ -68,7 +68,7 @@ def _with_nulls(drawn: pd.DataFrame, groups: Sequence[Sequence[Any]]) -> pd.Data
     )
 
 
-def _answers(obj: Any, rows: Any) -> bool:
+def answers(obj: Any, rows: Any) -> bool:
     """Whether every row gets a finite answer."""
     import numpy as np
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
-from nbmlops.registry import arguments, mlflow_door, nulls
+from nbmlops.registry import arguments, categories, mlflow_door, nulls
 from nbmlops.registry.records import UNKNOWN, Reference, Signature
 from nbmlops.registry.sample import classes_of
 from nbmlops.registry.tables import Inputs
@@ -41,7 +41,11 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
         columns: Any = _tensor_of(inputs, answered)
     else:
         alone = {"series": True} if inputs.form == "series" else {}
-        columns = [column | _nulls(column["name"] in answered) | alone for column in columns_of(inputs.frame)]
+        known = {} if reference is None else categories.known(obj, inputs, reference.inputs)
+        columns = [
+            column | _nulls(column["name"] in answered) | _known(known.get(column["name"])) | alone
+            for column in columns_of(inputs.frame)
+        ]
     return {
         "inputs": columns,
         "outputs": None if reference is None else _outputs(reference.predictions),
@@ -78,6 +82,10 @@ def columns_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _nulls(answered: bool) -> dict[str, Any]:
     return {"nullable": True, "nulls": nulls.BY_MODEL} if answered else {}
+
+
+def _known(values: list[Any] | None) -> dict[str, Any]:
+    return {} if values is None else {"categories": values}
 
 
 def _beyond_type(column: pd.Series[Any]) -> dict[str, Any]:

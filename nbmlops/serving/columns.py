@@ -194,10 +194,13 @@ class ColumnCodec:
     def known(self) -> frozenset[Any] | None:
         """The categories outside which nothing is taken; None where anything of the type is.
 
-        pandas turns an unknown category into a missing value, which a column takes only where it takes nulls.
+        pandas turns an unknown category into a missing value, which a column takes only where it takes nulls. Text and
+        whole numbers have categories where the model refuses all others.
         """
         column = self.column
-        if column.dtype != "category" or column.nullable or column.categories is None or column.type == "datetime":
+        if column.categories is None or column.type == "datetime":
+            return None
+        if column.dtype == "category" and column.nullable:
             return None
         return frozenset(column.categories)
 

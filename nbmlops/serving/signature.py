@@ -27,7 +27,7 @@ class Column(msgspec.Struct, frozen=True):
         The pandas dtype of the training data where it isn't the type's own (``category``, ``Int64``,
         ``datetime64[us]``); "" otherwise.
     categories : list, optional
-        The categories of a categorical column, in order.
+        The categories of a categorical column, in order; elsewhere the only values that the model answers.
     series : bool
         Whether the model takes this one column by itself, as text pipelines do, and no frame that holds it.
     """

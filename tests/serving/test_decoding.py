@@ -426,3 +426,20 @@ def test_a_checked_value_fits_its_array(kind, value):
     except RequestError:
         return
     assert len(codec.array([checked])) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "other"),
+    [("string", ["AA", "UA"], "ZZ"), ("long", [5, 6], 7), ("integer", [5, 6], 7)],
+)
+@pytest.mark.parametrize("nullable", [False, True])
+def test_a_column_whose_model_refuses_other_values_refuses_them_first(kind, known, other, nullable):
+    column = {"name": "c", "type": kind, "categories": known, "nullable": nullable}
+    decoder = make_decoder(parse_signature({"inputs": [column]}))
+    rows = decode(split(*[[value] for value in known], columns=["c"]), decoder)
+    assert table(rows, decoder).columns[0].tolist() == known
+    for document in (split([known[0]], [other], columns=["c"]), {"instances": [{"c": known[0]}, {"c": other}]}):
+        error = refusal(document, decoder)
+        assert (error.status, error.field) == (422, "c")
+        assert "unknown category in row 1" in str(error)
+        assert str(other) not in str(error)
