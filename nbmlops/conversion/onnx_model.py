@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import onnxruntime
     import pandas as pd
 
-MISSING_TEXT = ""
-"""What stands for a missing value in a text input: ONNX strings know no null."""
+MISSING_TEXT = "\ufdd0"
+"""What stands for a missing value in a text input, since ONNX strings know no null: a code point that Unicode keeps out
+of texts. An empty text is a text, which a model may answer otherwise than a missing one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class OnnxModel(Record):
         One for each input: ``name`` (in the graph), ``column`` (of the signature; a list of them, side by side; or
         None for a tensor), ``dtype`` (``float32``, ``float64``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1
         for the rows).
-        A missing value is NaN in a float input and the empty text in a string input.
+        A missing value is NaN in a float input and `MISSING_TEXT` in a string input.
     label_output : str
         Name of the output with labels, or with the values of a regression; ``(n_rows,)`` or ``(n_rows, n_outputs)``.
     probability_output : str or None
