@@ -79,7 +79,9 @@ def judge(onnx: OnnxModel, group: Group) -> Finding:
         len(group.refused),
         answered,
         found.summary(),
-        flips=_flips(group, found.wrong, predictions, probabilities) if found.wrong.any() else None,
+        flips=_flips(group, found.wrong, predictions=predictions, probabilities=probabilities)
+        if found.wrong.any()
+        else None,
     )
 
 
@@ -136,7 +138,7 @@ def _crossed(group: Group) -> Answers:
     return replace(own, predictions=own.predictions[places], probabilities=probabilities, scores=None)
 
 
-def _flips(group: Group, wrong: np.ndarray[Any, Any], predictions: Any, probabilities: Any) -> pd.DataFrame:
+def _flips(group: Group, wrong: np.ndarray[Any, Any], *, predictions: Any, probabilities: Any) -> pd.DataFrame:
     """Return the rows that are answered otherwise, with both answers beside their inputs."""
     import numpy as np
 

@@ -134,9 +134,10 @@ def _attempt(
         onnx = onnx if options is None else settings.applied(onnx, options)
     except failures() as error:
         return Attempt(name, rung, f"can't convert this model: {one_line(error)}", "failed")
-    if onnx.digest in tried:
+    identity = f"{onnx.runtime} {onnx.digest}"
+    if identity in tried:
         return Attempt(name, rung, "made the same model as on a rung before", "unfaithful")
-    tried.add(onnx.digest)
+    tried.add(identity)
     return _compared(Attempt(name, rung, "", "unfaithful", onnx=onnx), evidence, terms)
 
 
