@@ -35,6 +35,9 @@ class Model(Protocol):
     @property
     def reference(self) -> str: ...
 
+    @property
+    def python(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class MemberSpec(Record):
@@ -52,6 +55,8 @@ class MemberSpec(Record):
         ``onnx``, ``sklearn``, ``pyfunc`` or ``hybrid``.
     weight : float
         Its share of the combined answer, relative to the other members'.
+    python : str
+        As of an arm.
     """
 
     version: str
@@ -60,6 +65,7 @@ class MemberSpec(Record):
     digest: str
     runtime: str
     weight: float = 1.0
+    python: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -95,6 +101,9 @@ class ArmSpec(Record):
         The models of an ensemble; empty for a single model.
     combine : str
         How the members' answers become one: the weighted ``mean`` of their values or probabilities, or the ``vote``.
+    python : str
+        Path of the interpreter of the environment that it was proved in, which its worker process runs; empty for
+        that of the kernel.
     """
 
     version: str
@@ -107,6 +116,7 @@ class ArmSpec(Record):
     shadow: float = 0.0
     members: tuple[MemberSpec, ...] = ()
     combine: Combine = "mean"
+    python: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.shadow) and 0 <= self.shadow <= 100):

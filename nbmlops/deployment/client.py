@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import EndpointError, ScoringError
 from nbmlops.core.settings import settings
-from nbmlops.deployment.encoding import Output, answer_of, requests_of
+from nbmlops.deployment.encoding import ROWS_PER_REQUEST, Output, answer_of, requests_of
 
 if TYPE_CHECKING:
     import requests
@@ -25,10 +25,13 @@ def score(
     *,
     names: Sequence[str] | None = None,
     output: Output | None = None,
+    rows: int = ROWS_PER_REQUEST,
+    timeout: float | None = None,
 ) -> Any:
     """Send rows to ``url/invocations`` and return the answers as the model's ``predict`` would give them.
 
-    See :func:`nbmlops.deployment.encoding.requests_of` for `data`, `names` and `output`.
+    See :func:`nbmlops.deployment.encoding.requests_of` for `data`, `names`, `output` and `rows`; `timeout` is that of
+    one request in seconds, by default the settings'.
 
     Raises
     ------
@@ -37,7 +40,8 @@ def score(
     EndpointError
         Nothing answers at `url`.
     """
-    parts = [_post(url, headers, body) for body in requests_of(data, names, output)]
+    patience = (timeout or settings().request_timeout) + MARGIN
+    parts = [_post(url, headers, body, timeout=patience) for body in requests_of(data, names, output, rows=rows)]
     return answer_of(parts, output)
 
 
@@ -49,10 +53,9 @@ def outputs(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(max(response.json()["arms"], key=lambda arm: arm["weight"])["outputs"])
 
 
-def _post(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def _post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> dict[str, Any]:
     import requests
 
-    timeout = settings().request_timeout + MARGIN
     try:
         response = session().post(
             f"{url}/invocations", data=body, headers={"content-type": "application/json", **headers}, timeout=timeout

@@ -108,7 +108,7 @@ def make_plan(
 
 
 def plan_digest(target: str, current: EndpointSpec | None, wanted: EndpointSpec, *, running: bool = True) -> str:
-    """Return the digest of a plan; where bundles lie does not count, what is in them does."""
+    """Return the digest of a plan; where bundles and environments lie does not count, what is in them does."""
     before = None if current is None else _content(current)
     facts = {"target": target, "current": before, "wanted": _content(wanted), "running": running and before is not None}
     return digests.of_json(facts)
@@ -145,6 +145,7 @@ def _content(spec: EndpointSpec) -> dict[str, Any]:
         del arm["why"]  # words about measurements, which differ each time the same choice is made
         for holder in (arm, *arm["members"]):
             del holder["bundle"]
+            holder["proved"] = bool(holder.pop("python"))
     return data
 
 
@@ -187,6 +188,7 @@ def _facts(spec: EndpointSpec, arm: ArmSpec, manifests: Manifests) -> dict[str, 
         "runtime": arm.runtime,
         "bundle": short(arm.digest),
         "environment": short(str(facts.get("environment_id") or "")),
+        "proof": "in a fresh environment made from the lock" if _proved(arm) else "none",
         "serving environment": short(str(facts.get("serving_environment_id") or "")),
         "cpu": "all cores" if resources.cpu is None else f"{resources.cpu:g} cores (soft)",
         "memory": "no limit" if resources.memory_mib is None else f"{resources.memory_mib} MiB a process (soft)",
@@ -206,6 +208,10 @@ def _packages(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[C
         left, right = (pins[name].told if name in pins else UNSET for pins in (old, new))
         if left != right:
             yield Change(f"package {name}", left, right)
+
+
+def _proved(arm: ArmSpec) -> bool:
+    return all(model.python for model in arm.models.values())
 
 
 def main_arm(spec: EndpointSpec) -> ArmSpec:
