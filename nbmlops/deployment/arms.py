@@ -132,6 +132,11 @@ class ArmSpec(Record):
         return f"{self.model}/{self.version}"
 
     @property
+    def is_proved(self) -> bool:
+        """Whether every model of it was proved in an environment of its own."""
+        return all(model.python for model in self.models.values())
+
+    @property
     def is_idle(self) -> bool:
         """Whether it gets neither traffic nor copies of it, and is loaded for a rollback alone."""
         return self.weight == 0 and self.shadow == 0

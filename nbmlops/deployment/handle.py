@@ -290,16 +290,17 @@ def _model(live: EndpointStatus) -> str:
 
 
 def _checked(version: str, replay: Mapping[str, Any]) -> str:
-    if not replay:
-        return f"v{version}: unchecked, since no rows were kept at its registration"
+    proved = bool(replay.get("proved"))
+    if "max_difference" not in replay:
+        starts = "starts in a fresh environment, " if proved else ""
+        return f"v{version}: {starts}unchecked, since no rows were kept at its registration"
     found = replay["max_difference"]
     seen = f"within {found:.1g} of the fitted object's" if found else "equal to the fitted object's"
     what = "every label" if replay.get("labels_alone") else "every answer"
     less = "; its probabilities can't be served, so they were not compared" if replay.get("labels_alone") else ""
-    return (
-        f"v{version}: {replay['rows']:,} rows replayed through the server in this environment, {what} {seen}{less}; "
-        "not yet proved in a fresh environment"
-    )
+    where = "a fresh environment" if proved else "this environment"
+    unproved = "" if proved else "; not proved in a fresh environment"
+    return f"v{version}: {replay['rows']:,} rows replayed through the server in {where}, {what} {seen}{less}{unproved}"
 
 
 def _size(resources: Resources) -> str:

@@ -188,7 +188,7 @@ def _facts(spec: EndpointSpec, arm: ArmSpec, manifests: Manifests) -> dict[str, 
         "runtime": arm.runtime,
         "bundle": short(arm.digest),
         "environment": short(str(facts.get("environment_id") or "")),
-        "proof": "in a fresh environment made from the lock" if _proved(arm) else "none",
+        "proof": "in a fresh environment" if arm.is_proved else "skipped",
         "serving environment": short(str(facts.get("serving_environment_id") or "")),
         "cpu": "all cores" if resources.cpu is None else f"{resources.cpu:g} cores (soft)",
         "memory": "no limit" if resources.memory_mib is None else f"{resources.memory_mib} MiB a process (soft)",
@@ -208,10 +208,6 @@ def _packages(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[C
         left, right = (pins[name].told if name in pins else UNSET for pins in (old, new))
         if left != right:
             yield Change(f"package {name}", left, right)
-
-
-def _proved(arm: ArmSpec) -> bool:
-    return all(model.python for model in arm.models.values())
 
 
 def main_arm(spec: EndpointSpec) -> ArmSpec:

@@ -67,6 +67,8 @@ Digest = Annotated[
         completes="plan",
     ),
 ]
+Proved = Annotated[bool, Parameter("Replay the saved rows in this kernel alone, not in a fresh environment.")]
+Fetch = Annotated[bool, Parameter("Let uv fetch packages of the lock that are neither installed here nor cached.")]
 Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
@@ -92,13 +94,16 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     plan: PlanOnly = False,
     apply: Digest | None = None,
     auth: Auth = True,
+    proof: Proved = True,
+    fetch: Fetch = False,
     trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
     """Serve a model version behind a local HTTP endpoint.
 
-    The saved sample is replayed through the real server first: ONNX Runtime serves the version only where its answers
-    equal the fitted object's, and the version's own runtime otherwise. Requests in flight are never dropped. While a
+    It is proved first: the real server is started in a fresh environment made from the version's lock, and the saved
+    sample is replayed through it. ONNX Runtime serves the version only where its answers equal the fitted object's, and
+    the version's own runtime otherwise. Requests in flight are never dropped. While a
     new version shares the traffic with what served before, guardrails compare their error rates, latencies and
     predictions, and return the traffic by themselves where the new one is worse.
 
@@ -142,6 +147,10 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         with, or it is refused because something moved since.
     auth : bool, default True
         False opens the endpoint to every user of this machine.
+    proof : bool, default True
+        False skips the proof: the rows are replayed in this kernel's environment alone.
+    fetch : bool, default False
+        Let the proof fetch packages of the lock that are neither installed here nor in uv's cache.
     trust : bool, default False
         Serve a version that this workspace did not register.
     reason : str, optional
@@ -179,6 +188,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         redact=None if redact is None else tuple(redact),
         port=port,
         auth=auth,
+        proof=proof,
+        fetch=fetch,
     )
     if plan:
         return _shown(session, asked, trust=trust)
@@ -226,6 +237,7 @@ def _apply(session: Session, made: Planned, *, reason: str | None) -> Endpoint:
             arms=[for_journal(arm) for arm in spec.arms],
             resources=spec.resources.to_dict(),
             replay=dict(ready.replay),
+            proof=ready.arm.is_proved,
             revision=status.revision,
         )
     return open_endpoint(session.workspace, session.journal, name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.records import Record
 from nbmlops.core.references import check_name, nearest
+from nbmlops.core.settings import settings
 from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from nbmlops.workflows.ensembles import is_ensemble, parse, prepare_ensemble
 from nbmlops.workflows.prepare import prepare
@@ -40,6 +41,13 @@ class Asked(Record):
     redact: tuple[str, ...] | None = None
     port: int | None = None
     auth: bool = True
+    proof: bool = True
+    fetch: bool = False
+
+    @property
+    def checks(self) -> dict[str, bool]:
+        """How its bundles are checked."""
+        return {"proof": self.proof and settings().proof, "fetch": self.fetch}
 
     @property
     def wish(self) -> Wish:
@@ -105,7 +113,7 @@ def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Rea
 
     version = session.registry.version(asked.ref)
     name = check_name(asked.endpoint or version.name, "endpoint name")
-    prepared = prepare(session, version, trust=trust)
+    prepared = prepare(session, version, trust=trust, **asked.checks)
     bundle = prepared.bundle
     arm = ArmSpec(
         version=str(version.version),
@@ -114,6 +122,7 @@ def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Rea
         digest=bundle.digest,
         runtime=bundle.runtime,
         why=prepared.why,
+        python=prepared.python,
     )
     return Ready(arm, name, version.reference, prepared.replay)
 
@@ -129,7 +138,9 @@ def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: boo
     name = check_name(asked.endpoint or str(own), "endpoint name")
     now = place.spec(name)
     model = now.model if now else own or name
-    arm, prepared = prepare_ensemble(session, asked.ref, combine=asked.combine, model=model, trust=trust)
+    arm, prepared = prepare_ensemble(
+        session, asked.ref, combine=asked.combine, model=model, trust=trust, **asked.checks
+    )
     return Ready(arm, name, arm.reference, prepared.replay)
 
 
@@ -141,7 +152,7 @@ def _told(ready: Ready) -> dict[str, str]:
     told = {"runtime": f"{ready.arm.runtime}; {ready.arm.why}", "replayed": _replayed(ready.replay)}
     if rung := stated.get("certificate", {}).get("rung"):
         told["conversion"] = f"certified at rung {rung}"
-    told["proof"] = f"{stated['proof'].get('rows', 0):,} rows" if "proof" in stated else "not run"
+    told["proof"] = str(stated.get("proof", {}).get("says", "")) if ready.arm.is_proved else "skipped"
     return {what: text for what, text in told.items() if text}
 
 

@@ -109,7 +109,8 @@ def _attest(
 ) -> None:
     from nbmlops.packaging.attestations import attest
 
-    digest = attest(bundle, KIND, {"proof": proof.to_dict(), "sample": _sample(reference)})
+    facts = {"says": proof.says, "rows": proof.rows, "sample": _sample(reference), "proof": proof.to_dict()}
+    digest = attest(bundle, KIND, facts)
     about: dict[str, Any] = {"bundle": bundle.digest, "attestation": digest, **proof.kept()}
     session.journal.append("model.proved", f"model/{version.reference}", about)
 
