@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nbmlops.core.errors import EndpointError
 from nbmlops.core.settings import settings
-from nbmlops.deployment.processes import clean, served_alone
+from nbmlops.deployment.processes import CONFIG, TOKEN, clean, served_alone
 from nbmlops.deployment.spec import Limits
 
 SERVING = "serving on "
@@ -59,10 +60,12 @@ def alone(bundle: Path, python: Path, *, limits: Limits) -> Iterator[Alone]:
     """
     with tempfile.TemporaryDirectory(prefix="nbmlops-proof-") as name:
         folder, token = Path(name), secrets.token_urlsafe(32)
-        _write(folder, bundle.resolve(), token, limits)
+        (folder / CONFIG).write_text(json.dumps(_config(bundle.resolve(), folder / "errors", limits)))
+        (folder / TOKEN).touch(mode=0o600)
+        (folder / TOKEN).write_text(token)
         with (folder / "stderr").open("wb") as errors:
             process = subprocess.Popen(
-                served_alone(python, bundle.resolve(), folder / "config.json", folder / "token"),
+                served_alone(python, bundle.resolve(), folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -76,17 +79,14 @@ def alone(bundle: Path, python: Path, *, limits: Limits) -> Iterator[Alone]:
             _end(process)
 
 
-def _write(folder: Path, bundle: Path, token: str, limits: Limits) -> None:
-    (folder / "token").touch(mode=0o600)
-    (folder / "token").write_text(token)
-    config = {
+def _config(bundle: Path, errors: Path, limits: Limits) -> dict[str, Any]:
+    return {
         "endpoint": NAME,
         "token": None,  # the token's file says it
         "arms": [{"name": "1", "model": NAME, "version": "1", "bundle": str(bundle)}],
         "limits": {"body_bytes": limits.body_bytes, "timeout_s": limits.timeout_s},
-        "errors": str(folder / "errors"),
+        "errors": str(errors),
     }
-    (folder / "config.json").write_text(json.dumps(config))
 
 
 def _url(process: subprocess.Popen[bytes], folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,22 @@ MARGIN = 10.0  # seconds beyond the server's own limit, so that it is the one to
 CLIENT_ERRORS = 400
 
 
+@dataclass(frozen=True)
+class Sending:
+    """How rows are sent.
+
+    Attributes
+    ----------
+    rows : int
+        The most in one request.
+    timeout : float or None, seconds
+        That one request may take; None for what the settings say.
+    """
+
+    rows: int = ROWS_PER_REQUEST
+    timeout: float | None = None
+
+
 def score(
     url: str,
     headers: Mapping[str, str],
@@ -25,13 +42,11 @@ def score(
     *,
     names: Sequence[str] | None = None,
     output: Output | None = None,
-    rows: int = ROWS_PER_REQUEST,
-    timeout: float | None = None,
+    sending: Sending | None = None,
 ) -> Any:
     """Send rows to ``url/invocations`` and return the answers as the model's ``predict`` would give them.
 
-    See :func:`nbmlops.deployment.encoding.requests_of` for `data`, `names`, `output` and `rows`; `timeout` is that of
-    one request in seconds, by default the settings'.
+    See :func:`nbmlops.deployment.encoding.requests_of` for `data`, `names` and `output`.
 
     Raises
     ------
@@ -40,8 +55,10 @@ def score(
     EndpointError
         Nothing answers at `url`.
     """
-    patience = (timeout or settings().request_timeout) + MARGIN
-    parts = [_post(url, headers, body, timeout=patience) for body in requests_of(data, names, output, rows=rows)]
+    how = sending or Sending()
+    patience = (how.timeout or settings().request_timeout) + MARGIN
+    bodies = requests_of(data, names, output, rows=how.rows)
+    parts = [_post(url, headers, body, timeout=patience) for body in bodies]
     return answer_of(parts, output)
 
 

@@ -21,6 +21,7 @@ from nbmlops.serving import source_files
 from nbmlops.serving.pins import LOCK_FILE
 
 ISLAND = "nbmlops_serving"  # the serving island's name inside a bundle
+CONFIG, TOKEN = "config.json", "token"  # of a server that stands alone
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # what a model prints is in the log when it was printed
 # Isolated, Python takes neither the user's own packages nor the current folder, so the bundle is put first by hand.
 LAUNCH = (
@@ -193,9 +194,9 @@ def isolated(python: str | Path, bundle: Path, module: str, *arguments: str, cod
     return (str(python), "-I", "-u", "-c", code, str(bundle), f"{ISLAND}.{module}", *arguments)
 
 
-def served_alone(python: Path, bundle: Path, config: Path, token: Path) -> tuple[str, ...]:
-    """Return the command of a bundle's own server, which ends when its standard input does."""
-    arguments = ("--config", str(config), "--token-file", str(token), "--port", "0")
+def served_alone(python: Path, bundle: Path, folder: Path) -> tuple[str, ...]:
+    """Return the command of a bundle's own server, configured by two files in `folder`; it ends when its input does."""
+    arguments = ("--config", str(folder / CONFIG), "--token-file", str(folder / TOKEN), "--port", "0")
     return isolated(python, bundle, "__main__", *arguments, code=WATCHED)
 
 

@@ -18,7 +18,7 @@ from nbmlops.core.errors import ScoringError
 from nbmlops.core.progress import stage
 from nbmlops.core.records import frozen_map
 from nbmlops.deployment.alone import Alone, alone
-from nbmlops.deployment.client import outputs
+from nbmlops.deployment.client import Sending, outputs
 from nbmlops.deployment.errors import explained
 from nbmlops.deployment.identity import Identity, identity
 from nbmlops.deployment.processes import same_island
@@ -91,7 +91,7 @@ def _compared(made: Proof, server: Alone | Trial, sent: Reference, *, converted:
     labels_alone = sent.probabilities is not None and "both" not in outputs(server.url, server.headers)
     if labels_alone:
         sent = replace(sent, probabilities=None)
-    found = answers(server.url, server.headers, sent, rows=ALL, timeout=PATIENCE)
+    found = answers(server.url, server.headers, sent, sending=Sending(ALL, PATIENCE))
     fidelity = agreement(sent, *found)
     proof = replace(made, fidelity=fidelity, labels_alone=labels_alone, shapes=(len(sent.inputs),))
     if not fidelity.agrees:
@@ -115,9 +115,10 @@ def _apart(server: Alone | Trial, sent: Reference) -> tuple[np.ndarray[Any, Any]
     single, odd = spread[:: max(1, len(spread) // SINGLE)][:SINGLE], spread[:-1] if len(spread) > 1 else spread
     first, second = odd[: ODD[0]], odd[ODD[0] : sum(ODD)]
     groups = [(single, 1), *((one, len(one)) for one in (first, second) if len(one))]
-    found = [
-        answers(server.url, server.headers, part(sent, group), rows=size, timeout=PATIENCE) for group, size in groups
-    ]
+    found = []
+    for group, size in groups:
+        sending = Sending(size, PATIENCE)
+        found.append(answers(server.url, server.headers, part(sent, group), sending=sending))
     predictions = np.concatenate([np.asarray(one) for one, _ in found])
     probabilities = None if sent.probabilities is None else np.concatenate([np.asarray(one) for _, one in found])
     return np.concatenate([group for group, _ in groups]), (predictions, probabilities)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbmlops.conversion import Fidelity, agreement
 from nbmlops.core.errors import InvalidInput, ScoringError
 from nbmlops.core.records import Record
-from nbmlops.deployment.client import outputs, score
+from nbmlops.deployment.client import Sending, outputs, score
 from nbmlops.deployment.errors import explained
 from nbmlops.deployment.trials import HasPath, trial
 
@@ -95,11 +95,11 @@ def replay(bundle: HasPath, reference: Reference) -> Replay:
     return Replay(rows, agreement(sent, predictions, probabilities), left_out=left_out, labels_alone=labels_alone)
 
 
-def answers(url: str, headers: dict[str, str], sent: Reference, **how: Any) -> tuple[Any, Any]:
-    """Return the server's predictions and probabilities for the reference's rows; `how` goes to `client.score`."""
+def answers(url: str, headers: dict[str, str], sent: Reference, *, sending: Sending | None = None) -> tuple[Any, Any]:
+    """Return the server's predictions and probabilities for the reference's rows."""
     if sent.probabilities is None:
-        return _values(score(url, headers, sent.inputs, **how)), None
-    both = score(url, headers, sent.inputs, output="both", **how)
+        return _values(score(url, headers, sent.inputs, sending=sending)), None
+    both = score(url, headers, sent.inputs, output="both", sending=sending)
     return both["label"].to_numpy(), both.iloc[:, 1:].to_numpy()
 
 

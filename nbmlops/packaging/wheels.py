@@ -84,7 +84,7 @@ def _wheel(package: Package, code: Path, captured: Mapping[str, Any]) -> Wheel |
     if not files:
         return None
     stem = f"{canonical(package.name).replace('-', '_')}-{package.version}"
-    files |= _metadata(package, here if same else None, f"{stem}.dist-info", tag)
+    files |= _metadata(package, here if same else None, folder=f"{stem}.dist-info", tag=tag)
     return Wheel(canonical(package.name), f"{stem}-{tag}.whl", _zip(files, f"{stem}.dist-info/RECORD"))
 
 
@@ -118,7 +118,7 @@ def _tag(distribution: Distribution) -> str:
     return "-".join(".".join(sorted(set(part))) for part in zip(*tags, strict=True)) if tags else ANY
 
 
-def _metadata(package: Package, here: Distribution | None, folder: str, tag: str) -> dict[str, bytes]:
+def _metadata(package: Package, here: Distribution | None, *, folder: str, tag: str) -> dict[str, bytes]:
     pure = str(tag.endswith("-none-any")).lower()
     tags = "".join(f"Tag: {one}\n" for one in _expanded(tag))
     made = {

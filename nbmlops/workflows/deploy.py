@@ -167,30 +167,10 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     EndpointError
         The server does not start; its last lines are in the message. What served before still serves.
     """
+    given = dict(locals())
     check_reason("deploy", reason)
     session = reconciled()
-    asked = Asked(
-        ref,
-        endpoint,
-        target,
-        cpu=cpu,
-        memory=memory,
-        workers=workers,
-        traffic=traffic,
-        shadow=shadow,
-        progressive=None if progressive is None else tuple(progressive),
-        hold=hold,
-        guardrails=guardrails,
-        rules=None if rules is None else tuple(rules),
-        combine=combine,
-        capture=capture,
-        sample=sample,
-        redact=None if redact is None else tuple(redact),
-        port=port,
-        auth=auth,
-        proof=proof,
-        fetch=fetch,
-    )
+    asked = Asked.of(given)
     if plan:
         return _shown(session, asked, trust=trust)
     return _carried(session, asked, apply, trust=trust, reason=reason)
@@ -198,7 +178,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
 
 def _shown(session: Session, asked: Asked, *, trust: bool) -> DeploymentPlan:
     """Return the plan, which is kept by its digest and can apply itself."""
-    made = planned(session, asked, trust=trust)
+    made = planned(session, asked, trust=trust, later=True)
     keep(session, made)
 
     def carry(reason: str | None) -> Endpoint:

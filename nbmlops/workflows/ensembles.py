@@ -63,6 +63,7 @@ def prepare_ensemble(
     trust: bool = False,
     proof: bool = False,
     fetch: bool = False,
+    later: bool = False,
 ) -> tuple[ArmSpec, Prepared]:
     """Return the arm of an ensemble, and what is kept of its members' replays.
 
@@ -73,7 +74,7 @@ def prepare_ensemble(
     model : str, optional
         Name of the model that the endpoint serves; by default the members' own, where they share one.
 
-    trust, proof, fetch : bool
+    trust, proof, fetch, later : bool
         As of :func:`nbmlops.workflows.prepare.prepare`.
 
     Raises
@@ -90,7 +91,7 @@ def prepare_ensemble(
     asked = parse(ref)
     versions = [session.registry.version(member.ref) for member in asked]
     check_fit(versions, [session.registry.signature(version.reference) for version in versions])
-    prepared = [prepare(session, version, trust=trust, proof=proof, fetch=fetch) for version in versions]
+    prepared = [prepare(session, version, trust=trust, proof=proof, fetch=fetch, later=later) for version in versions]
     members = [
         MemberSpec(
             version=str(version.version),

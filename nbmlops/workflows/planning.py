@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import InvalidInput, NotFound
@@ -44,10 +44,18 @@ class Asked(Record):
     proof: bool = True
     fetch: bool = False
 
-    @property
-    def checks(self) -> dict[str, bool]:
-        """How its bundles are checked."""
-        return {"proof": self.proof and settings().proof, "fetch": self.fetch}
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Asked:
+        """Return what the options of a deployment ask for; those that say how it is carried out are passed over."""
+        known: dict[str, Any] = {}
+        for one in fields(cls):
+            value = options[one.name]
+            known[one.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**known)
+
+    def checks(self, later: bool) -> dict[str, bool]:
+        """How its bundles are checked: a plan leaves the proof to what carries it out."""
+        return {"proof": self.proof and settings().proof, "fetch": self.fetch, "later": later}
 
     @property
     def wish(self) -> Wish:
@@ -83,7 +91,7 @@ class Planned:
     plan: DeploymentPlan
 
 
-def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
+def planned(session: Session, asked: Asked, *, trust: bool = False, later: bool = False) -> Planned:
     """Return the plan of a deployment: its bundles are built, its endpoint is left alone.
 
     Raises
@@ -94,7 +102,7 @@ def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
         The served answers differ from the fitted object's, or the endpoint serves another model.
     """
     place = _target(session, asked.target)
-    ready = _ready(session, asked, place, trust=trust)
+    ready = _ready(session, asked, place, trust=trust, later=later)
     now = place.spec(ready.endpoint)
     spec = arranged(now, ready.arm, asked.wish, name=ready.endpoint)
     resources = _resources(session, ready.reference, now=spec.resources, asked=(asked.cpu, asked.memory, asked.workers))
@@ -105,15 +113,15 @@ def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
     return Planned(asked, place, ready, replace(plan, told=_told(ready)))
 
 
-def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Ready:
+def _ready(session: Session, asked: Asked, place: Target, *, trust: bool, later: bool) -> Ready:
     """Return a model version or an ensemble with its bundles, and the name of its endpoint."""
     if is_ensemble(asked.ref):
-        return _ready_ensemble(session, asked, place, trust=trust)
+        return _ready_ensemble(session, asked, place, trust=trust, later=later)
     from nbmlops.deployment import ArmSpec
 
     version = session.registry.version(asked.ref)
     name = check_name(asked.endpoint or version.name, "endpoint name")
-    prepared = prepare(session, version, trust=trust, **asked.checks)
+    prepared = prepare(session, version, trust=trust, **asked.checks(later))
     bundle = prepared.bundle
     arm = ArmSpec(
         version=str(version.version),
@@ -127,7 +135,7 @@ def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Rea
     return Ready(arm, name, version.reference, prepared.replay)
 
 
-def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: bool) -> Ready:
+def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: bool, later: bool) -> Ready:
     models = {session.registry.version(member.ref).name for member in parse(asked.ref)}
     own = models.pop() if len(models) == 1 else None
     if asked.endpoint is None and own is None:
@@ -139,7 +147,7 @@ def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: boo
     now = place.spec(name)
     model = now.model if now else own or name
     arm, prepared = prepare_ensemble(
-        session, asked.ref, combine=asked.combine, model=model, trust=trust, **asked.checks
+        session, asked.ref, combine=asked.combine, model=model, trust=trust, **asked.checks(later)
     )
     return Ready(arm, name, arm.reference, prepared.replay)
 
@@ -152,7 +160,7 @@ def _told(ready: Ready) -> dict[str, str]:
     told = {"runtime": f"{ready.arm.runtime}; {ready.arm.why}", "replayed": _replayed(ready.replay)}
     if rung := stated.get("certificate", {}).get("rung"):
         told["conversion"] = f"certified at rung {rung}"
-    told["proof"] = str(stated.get("proof", {}).get("says", "")) if ready.arm.is_proved else "skipped"
+    told["proof"] = str(stated.get("proof", {}).get("says", "comes first")) if ready.arm.is_proved else "skipped"
     return {what: text for what, text in told.items() if text}
 
 

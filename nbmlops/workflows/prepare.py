@@ -46,7 +46,7 @@ class Prepared:
         ``labels_alone`` where the server has no probabilities to compare; ``proved`` where it was a proof; empty where
         there was none and no sample was kept.
     python : str
-        Path of the interpreter that it was proved with; empty where it was not.
+        Path of the interpreter that it is proved with; empty for that of the kernel.
     """
 
     bundle: Bundle
@@ -74,8 +74,11 @@ class Checking:
     Attributes
     ----------
     proof : bool
+        Whether it is served in an environment of its own.
     fetch : bool
-        Let uv fetch what the environment lacks.
+        Let uv fetch what that environment lacks.
+    later : bool
+        Whether the proof is left to another time.
     """
 
     session: Session
@@ -83,10 +86,11 @@ class Checking:
     reference: Reference | None
     proof: bool
     fetch: bool
+    later: bool
 
     def check(self, bundle: Bundle) -> Checked | None:
         """Return what was seen; None where nothing could be compared."""
-        if self.proof:
+        if self.proof and not self.later:
             from nbmlops.workflows.proof import proved
 
             return proved(self.session, self.version, bundle, reference=self.reference, fetch=self.fetch)
@@ -97,9 +101,8 @@ class Checking:
         stage("replaying the saved sample through the server")
         return replay(bundle, self.reference)
 
-    def prepared(self, bundle: Bundle, why: str, seen: Checked | None) -> Prepared:
-        """Return the bundle with what was seen of it, and where it was proved."""
-        kept = {} if seen is None else seen.kept()
+    def prepared(self, bundle: Bundle, why: str, kept: Mapping[str, Any]) -> Prepared:
+        """Return the bundle with what was seen of it, and where it is proved."""
         if not self.proof:
             return Prepared(bundle, why, kept)
         from nbmlops.packaging.venv import interpreter
@@ -114,7 +117,13 @@ class Checking:
 
 
 def prepare(
-    session: Session, version: ModelVersion, *, trust: bool = False, proof: bool = False, fetch: bool = False
+    session: Session,
+    version: ModelVersion,
+    *,
+    trust: bool = False,
+    proof: bool = False,
+    fetch: bool = False,
+    later: bool = False,
 ) -> Prepared:
     """Return the bundle of `version`, choosing its runtime once and remembering the choice.
 
@@ -128,6 +137,8 @@ def prepare(
         Prove the bundle in a fresh environment.
     fetch : bool, default False
         Let uv fetch what that environment lacks.
+    later : bool, default False
+        Leave the proof to another time: a plan names the environment, and what is done then makes it.
 
     Raises
     ------
@@ -141,14 +152,13 @@ def prepare(
     """
     check_served(version)
     session.registry.check_trust(version.reference, trust)
-    checking = Checking(session, version, session.registry.reference(version.reference), proof, fetch)
+    checking = Checking(session, version, session.registry.reference(version.reference), proof, fetch, later)
     remembered = _recall(session, version)
     if remembered is not None:
-        seen = checking.check(remembered.bundle) if proof else None
-        if seen is None:
-            return remembered
-        if seen.agrees:
-            return checking.prepared(remembered.bundle, remembered.why, seen)
+        seen = checking.check(remembered.bundle) if proof and not later else None
+        if seen is None or seen.agrees:
+            kept = remembered.replay if seen is None else seen.kept()
+            return checking.prepared(remembered.bundle, remembered.why, kept)
     prepared = _converted(checking, trust=trust)
     if not isinstance(prepared, Prepared):
         prepared = _own_runtime(checking, because=prepared)
@@ -191,7 +201,7 @@ def _converted(checking: Checking, *, trust: bool) -> Prepared | str:
     seen = checking.check(bundle)
     if seen is not None and not seen.agrees:
         return f"served by ONNX Runtime, {seen.says}"
-    return checking.prepared(bundle, report.reason, seen)
+    return checking.prepared(bundle, report.reason, {} if seen is None else seen.kept())
 
 
 def _own_runtime(checking: Checking, *, because: str) -> Prepared:
@@ -203,7 +213,7 @@ def _own_runtime(checking: Checking, *, because: str) -> Prepared:
     seen = checking.check(bundle)
     if seen is not None and not seen.agrees:
         raise checking.refusal(bundle, seen)
-    return checking.prepared(bundle, why, seen)
+    return checking.prepared(bundle, why, {} if seen is None else seen.kept())
 
 
 def _place(session: Session, version: ModelVersion) -> Path:

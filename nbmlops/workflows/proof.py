@@ -54,14 +54,14 @@ def proved(
         known = recalled(bundle, reference)
         made = known or prove(bundle, environment, reference)
     except Refused as refusal:
-        _refused(session, version, bundle, str(refusal))
+        _refused(session, version, bundle, because=str(refusal))
         raise
     except (EndpointError, ScoringError) as error:
         explained = _explained(error, version)
-        _refused(session, version, bundle, str(explained))
+        _refused(session, version, bundle, because=str(explained))
         raise explained from error
     if known is None and made.agrees:
-        _attest(session, version, bundle, made, reference=reference)
+        _attest(session, version, bundle, proof=made, sample=_sample(reference))
     return made
 
 
@@ -90,7 +90,7 @@ def refuse(
         hint="A model whose answers depend on chance, on time or on rows sent together can't be served so; "
         "register it again without data to serve it unchecked.",
     )
-    _refused(session, version, bundle, str(refusal))
+    _refused(session, version, bundle, because=str(refusal))
     return refusal
 
 
@@ -104,17 +104,15 @@ def _sample(reference: Reference | None) -> str:
     return "" if reference is None else reference.digest
 
 
-def _attest(
-    session: Session, version: ModelVersion, bundle: Bundle, proof: Proof, *, reference: Reference | None
-) -> None:
+def _attest(session: Session, version: ModelVersion, bundle: Bundle, *, proof: Proof, sample: str) -> None:
     from nbmlops.packaging.attestations import attest
 
-    facts = {"says": proof.says, "rows": proof.rows, "sample": _sample(reference), "proof": proof.to_dict()}
+    facts = {"says": proof.says, "rows": proof.rows, "sample": sample, "proof": proof.to_dict()}
     digest = attest(bundle, KIND, facts)
     about: dict[str, Any] = {"bundle": bundle.digest, "attestation": digest, **proof.kept()}
     session.journal.append("model.proved", f"model/{version.reference}", about)
 
 
-def _refused(session: Session, version: ModelVersion, bundle: Bundle, because: str) -> None:
+def _refused(session: Session, version: ModelVersion, bundle: Bundle, *, because: str) -> None:
     about = {"verb": "deploy", "bundle": bundle.digest, "because": [because]}
     session.journal.append("model.refused", f"model/{version.reference}", about)
