@@ -112,6 +112,7 @@ def plan(
         "serving_environment_id": locked.id,
         "python": locked.python,
         "onnx": None if onnx is None else onnx.interface(),
+        "provider": "" if onnx is None else onnx.provider,
         "code": list(model.code),
         "assets": sorted({"/".join(name.split("/")[:2]) for name in assets}),
         "files": {name: _digest(source) for name, source in sorted(sources.items())},

@@ -85,6 +85,7 @@ class Arm:
             "version": self.config.version,
             "weight": self.config.weight,
             "runtime": manifest.runtime,
+            "provider": self.bundle.provider,
             "bundle": self.bundle.digest,
             "environment_id": manifest.environment_id,
             "serving_environment_id": manifest.serving_environment_id,

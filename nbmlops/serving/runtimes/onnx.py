@@ -1,4 +1,4 @@
-"""ONNX Runtime: one thread, no spinning, the CPU alone."""
+"""ONNX Runtime: one thread, no spinning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ..bundle import Bundle, OnnxInput, OnnxOutputs
@@ -14,6 +13,7 @@ from ..documents import OUTPUTS, Output
 from ..errors import ServingError
 from ..inputs import Generic, ModelInput, Table, Tensors
 from ..outputs import Outputs
+from .providers import make_session
 
 Array = NDArray[Any]
 _Plan = list[tuple[list[int] | None, list[str], Any]]
@@ -23,17 +23,6 @@ MISSING = "\ufdd0"  # what a converted model takes for a missing text, since ONN
 def load(bundle: Bundle) -> OnnxRuntime:
     """Return the runtime of an ONNX bundle."""
     return OnnxRuntime(bundle)
-
-
-def make_session(path: str) -> onnxruntime.InferenceSession:
-    """Return a session that shares the machine well: many processes serve, each with one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxRuntime:
@@ -47,7 +36,7 @@ class OnnxRuntime:
     inline = True
 
     def __init__(self, bundle: Bundle) -> None:
-        self._session = make_session(str(bundle.model_path))
+        self._session = make_session(str(bundle.model_path), bundle.manifest.provider)
         self._run = self._session.run
         graph = self._session.get_inputs()
         spec = bundle.manifest.onnx or OnnxOutputs(inputs=[OnnxInput(name=node.name) for node in graph])
