@@ -104,6 +104,8 @@ class ArmSpec(Record):
     python : str
         Path of the interpreter of the environment that it was proved in, which its worker process runs; empty for
         that of the kernel.
+    any_environment : bool
+        Whether it may be served with other packages than its bundle pins.
     """
 
     version: str
@@ -117,6 +119,7 @@ class ArmSpec(Record):
     members: tuple[MemberSpec, ...] = ()
     combine: Combine = "mean"
     python: str = ""
+    any_environment: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.shadow) and 0 <= self.shadow <= 100):
@@ -208,6 +211,8 @@ def for_journal(arm: ArmSpec) -> dict[str, Any]:
     }
     if arm.shadow:
         kept["shadow"] = arm.shadow
+    if arm.any_environment:
+        kept["any_environment"] = True
     if arm.members:
         kept["combine"] = arm.combine
         kept["members"] = [

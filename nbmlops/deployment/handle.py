@@ -16,6 +16,7 @@ from nbmlops.deployment import client, operate
 from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.comparing import Comparisons, compared
 from nbmlops.deployment.encoding import Output
+from nbmlops.deployment.environments import environment_cell, environment_line
 from nbmlops.deployment.errors import ServedError, explained, served_errors
 from nbmlops.deployment.offers import offered
 from nbmlops.deployment.plan import main_arm
@@ -87,6 +88,12 @@ class Endpoint(Record, Shown):
     def versions(self) -> tuple[str, ...]:
         """Versions that are loaded, those without traffic included."""
         return tuple(arm.version for arm in self.live().arms)
+
+    @property
+    def environment(self) -> str:
+        """What its versions with traffic are served in: short ids, and where one is not as its lock pins."""
+        live = self.live()
+        return environment_cell(live.environments, live.traffic)
 
     def live(self) -> EndpointStatus:
         """Return everything that is known of its state, as of now."""
@@ -254,6 +261,9 @@ class Endpoint(Record, Shown):
             **rollout_fields(self._spec(), live),
             "kept warm": ", ".join(arm.version for arm in live.arms if arm.is_idle),
             "runtime": "\n".join(f"v{arm.version}: {arm.runtime}; {arm.why}" for arm in live.arms),
+            "environment": "\n".join(
+                filter(None, (environment_line(arm.version, live.environments.get(arm.version)) for arm in live.arms))
+            ),
             "checked": "\n".join(_checked(arm.version, self._replay(arm.version)) for arm in live.arms if arm.weight),
             "size": _size(self._spec().resources),
             "target": self.target,

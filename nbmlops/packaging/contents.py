@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 import yaml
 
+from nbmlops.capture.distributions import canonical
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidObject
 from nbmlops.packaging.lock import lock
@@ -111,6 +112,7 @@ def plan(
         "environment_id": environment.get("id", ""),
         "serving_environment_id": locked.id,
         "python": locked.python,
+        "commits": {canonical(one.name): one.commit for one in locked.packages if one.commit},
         "onnx": None if onnx is None else onnx.interface(),
         "provider": "" if onnx is None else onnx.provider,
         "code": list(model.code),

@@ -67,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, str]
     environment_id: str = ""
     serving_environment_id: str = ""
+    python: str = ""
     onnx: OnnxOutputs | None = None
     provider: str = ""
     code: list[str] = []

@@ -69,6 +69,9 @@ Digest = Annotated[
 ]
 Proved = Annotated[bool, Parameter("Replay the saved rows in this kernel alone, not in a fresh environment.")]
 Fetch = Annotated[bool, Parameter("Let uv fetch packages of the lock that are neither installed here nor cached.")]
+AnyEnvironment = Annotated[
+    bool, Parameter("Serve it although other packages are installed than its lock pins; kept in the journal.")
+]
 Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
@@ -96,6 +99,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     auth: Auth = True,
     proof: Proved = True,
     fetch: Fetch = False,
+    any_environment: AnyEnvironment = False,
     trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
@@ -151,6 +155,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         False skips the proof: the rows are replayed in this kernel's environment alone.
     fetch : bool, default False
         Let the proof fetch packages of the lock that are neither installed here nor in uv's cache.
+    any_environment : bool, default False
+        Serve the version although other packages are installed where it is served than its bundle pins.
     trust : bool, default False
         Serve a version that this workspace did not register.
     reason : str, optional
@@ -163,7 +169,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     ------
     Refused
         The served answers differ from the fitted object's, the endpoint serves another model, the members of an
-        ensemble take different columns, or what `apply` names is no longer what would be done.
+        ensemble take different columns, other packages are installed than the bundle pins, or what `apply` names is
+        no longer what would be done.
     EndpointError
         The server does not start; its last lines are in the message. What served before still serves.
     """
@@ -218,6 +225,7 @@ def _apply(session: Session, made: Planned, *, reason: str | None) -> Endpoint:
             resources=spec.resources.to_dict(),
             replay=dict(ready.replay),
             proof=ready.arm.is_proved,
+            environments={version: dict(said) for version, said in status.environments.items()},
             revision=status.revision,
         )
     return open_endpoint(session.workspace, session.journal, name)

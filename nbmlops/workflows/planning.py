@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.core.errors import InvalidInput, NotFound
+from nbmlops.core.display import short
+from nbmlops.core.errors import InvalidInput, NotFound, Refused
 from nbmlops.core.records import Record
 from nbmlops.core.references import check_name, nearest
 from nbmlops.core.settings import settings
@@ -16,7 +17,9 @@ from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.session import Session
 
 if TYPE_CHECKING:
+    from nbmlops.core.records import ModelVersion
     from nbmlops.deployment import ArmSpec, DeploymentPlan, Resources, Target
+    from nbmlops.packaging import Bundle
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Asked(Record):
     auth: bool = True
     proof: bool = True
     fetch: bool = False
+    any_environment: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Asked:
@@ -104,6 +108,7 @@ def planned(session: Session, asked: Asked, *, trust: bool = False, later: bool 
     place = _target(session, asked.target)
     ready = _ready(session, asked, place, trust=trust, later=later)
     now = place.spec(ready.endpoint)
+    ready = replace(ready, arm=replace(ready.arm, any_environment=asked.any_environment))
     spec = arranged(now, ready.arm, asked.wish, name=ready.endpoint)
     resources = _resources(session, ready.reference, now=spec.resources, asked=(asked.cpu, asked.memory, asked.workers))
     check_redacted(asked.redact or (), ready.arm.bundle)
@@ -123,6 +128,7 @@ def _ready(session: Session, asked: Asked, place: Target, *, trust: bool, later:
     name = check_name(asked.endpoint or version.name, "endpoint name")
     prepared = prepare(session, version, trust=trust, **asked.checks(later))
     bundle = prepared.bundle
+    check_environment(version, bundle)
     arm = ArmSpec(
         version=str(version.version),
         model=version.name,
@@ -152,6 +158,22 @@ def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: boo
     return Ready(arm, name, arm.reference, prepared.replay)
 
 
+def check_environment(version: ModelVersion, bundle: Bundle) -> None:
+    """Refuse a bundle that names another environment than the run that made the model.
+
+    Raises
+    ------
+    Refused
+    """
+    named = str(bundle.manifest.get("environment_id") or "")
+    if version.environment_id and named != version.environment_id:
+        raise Refused(
+            f"{version.reference} was made in environment {short(version.environment_id)}, and its bundle names "
+            f"{short(named) or 'none'}",
+            hint="What was captured at its registration was changed: register the model again.",
+        )
+
+
 def _told(ready: Ready) -> dict[str, str]:
     """Return what a plan tells beside its changes: why this runtime, and what was checked."""
     from nbmlops.packaging import attestations, read_bundle
@@ -160,8 +182,20 @@ def _told(ready: Ready) -> dict[str, str]:
     told = {"runtime": f"{ready.arm.runtime}; {ready.arm.why}", "replayed": _replayed(ready.replay)}
     if rung := stated.get("certificate", {}).get("rung"):
         told["conversion"] = f"certified at rung {rung}"
+    told["installed here"] = _installed(ready.arm)
     told["proof"] = str(stated.get("proof", {}).get("says", "comes first")) if ready.arm.is_proved else "skipped"
     return {what: text for what, text in told.items() if text}
+
+
+def _installed(arm: ArmSpec) -> str:
+    """Return whether processes that start now have what the bundles pin."""
+    from nbmlops.serving.pins import compared, find_installed
+
+    found = {model.reference: compared(model.bundle, find_installed).differs for model in arm.models.values()}
+    differs = "; ".join(f"{reference}: {one}" for reference, several in found.items() for one in several)
+    if differs and arm.is_proved:
+        return f"{differs}; so it is served in an environment of its own"
+    return differs or "as locked"
 
 
 def _replayed(replay: Mapping[str, Any]) -> str:
