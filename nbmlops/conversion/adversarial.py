@@ -62,6 +62,8 @@ class Column:
         Of a number: the ends of its range in the sample, and for whole numbers of `most`.
     most : int
         The largest whole number of its type.
+    example : str
+        A text of the column.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Column:
     low: float = 0.0
     high: float = 0.0
     most: int = 0
+    example: str = ""
 
 
 Edit = tuple[int, str, Any]
@@ -92,6 +95,7 @@ def probes(inputs: pd.DataFrame, signature: Mapping[str, Any]) -> tuple[Probe, .
         (NEW_NULLS, lambda column: [None] if column.nulls == "answered" else []),
         ("categories never seen", lambda column: [UNSEEN] if column.kind == "text" else []),
         ("empty texts", lambda column: [""] if column.kind == "text" else []),
+        ("texts written otherwise", _otherwise),
         ("the ends of the range", _ends),
         ("numbers far outside the range", _far),
         ("huge numbers", lambda column: [HUGE, -HUGE] if column.kind.startswith("float") else []),
@@ -133,14 +137,21 @@ def _column(values: pd.Series, name: str, *, nulls: str) -> Column:
 
     dtype = values.dtype
     if isinstance(dtype, pd.StringDtype) or pd.api.types.is_object_dtype(dtype):
-        texts = all(isinstance(one, str) for one in values.dropna())
-        return Column(name, "text" if texts else "other", nulls)
+        known = values.dropna().tolist()
+        if all(isinstance(one, str) for one in known):
+            return Column(name, "text", nulls, example=max(known, key=len, default=""))
+        return Column(name, "other", nulls)
     if not isinstance(dtype, np.dtype) or dtype.kind not in "fiu":
         return Column(name, "other", nulls)
     kind = str(dtype) if str(dtype) in {"float64", "float32"} else "integer" if dtype.kind in "iu" else "other"
     finite = values.to_numpy()[np.isfinite(values.to_numpy())]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     return Column(name, kind, nulls, low, high, int(np.iinfo(dtype).max) if kind == "integer" else 0)
+
+
+def _otherwise(column: Column) -> list[Any]:
+    text = column.example
+    return [text.upper(), f" {text} !", f"{text} Été"] if column.kind == "text" and text else []
 
 
 def _ends(column: Column) -> list[Any]:

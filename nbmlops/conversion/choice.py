@@ -16,7 +16,7 @@ from nbmlops.core.progress import stage
 if TYPE_CHECKING:
     from nbmlops.registry import Reference
 
-TELLING = ("slower", "unfaithful", "refused", "failed")
+TELLING = ("slower", "unfaithful", "refused", "failed", "late")
 """States of an attempt, the one that says most about why the fitted object serves first."""
 
 

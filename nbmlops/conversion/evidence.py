@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.capture.data import fingerprint
 from nbmlops.conversion.adversarial import Probe, probes
+from nbmlops.conversion.adversarial_changes import at_changes
 from nbmlops.conversion.estimators import as_fitted
 from nbmlops.conversion.failing import failures
 from nbmlops.conversion.mixing import mixed
+from nbmlops.conversion.ties import Tied, tie
 from nbmlops.core import digests
 from nbmlops.registry import sample
 
@@ -37,8 +39,9 @@ class Answers:
     inputs : pandas.DataFrame, shape (n_rows, n_features)
     predictions, probabilities, classes, digest
         As in `Reference`.
-    scores : callable or None
-        Takes a mask of rows and returns the fitted object's decision values, where it has no probabilities.
+    tied : callable or None
+        Takes a mask of rows and their labels, and returns which the fitted object likes as much as its own; for one
+        that has no probabilities in one array.
     """
 
     inputs: pd.DataFrame
@@ -46,7 +49,7 @@ class Answers:
     probabilities: np.ndarray[Any, Any] | None
     classes: list[Any] | None
     digest: str = ""
-    scores: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None = None
+    tied: Tied | None = None
 
 
 @dataclass(frozen=True)
@@ -101,21 +104,21 @@ class Evidence:
     def own(self) -> Group:
         """The saved rows with the answers that were kept with them."""
         kept = self.reference
-        scores = _scores(self.model, kept.inputs, self.signature) if kept.probabilities is None else None
-        known = Answers(kept.inputs, kept.predictions, kept.probabilities, kept.classes, kept.digest, scores)
+        tied = tie(self.model, kept.inputs, self.signature) if kept.probabilities is None else None
+        known = Answers(kept.inputs, kept.predictions, kept.probabilities, kept.classes, kept.digest, tied)
         return Group(OWN, known, kept.inputs.iloc[:0])
 
     @cached_property
     def made(self) -> Group:
         """Rows mixed from the saved ones, so that there are a thousand in all."""
         lacking = max(FEWEST_ROWS - len(self.reference.inputs), 0)
-        return self._asked(Probe(MADE, mixed(self.reference.inputs, lacking)))
+        return self._asked([Probe(MADE, mixed(self.reference.inputs, lacking))])[0]
 
     @cached_property
     def adversarial(self) -> tuple[Group, ...]:
         """Rows that no sample holds and a request may, by kind."""
-        made = probes(self.reference.inputs, self.signature)
-        return tuple(self._asked(probe) for probe in made if len(probe.rows))
+        inputs = self.reference.inputs
+        return self._asked([*probes(inputs, self.signature), *at_changes(self.model, inputs, self.signature)])
 
     def groups(self) -> Iterator[Group]:
         """Yield all of them in the order of a comparison, each made when it is its turn."""
@@ -134,11 +137,22 @@ class Evidence:
             }
         )
 
-    def _asked(self, probe: Probe) -> Group:
-        answered, refused = _sorted(self.model, probe.rows, self.signature)
-        rows = probe.rows[answered]
-        across = None if probe.across is None else _moved(probe.across, answered)
-        return Group(probe.what, answer(self.model, rows, self.signature), probe.rows[refused], probe.spared, across)
+    def _asked(self, made: Sequence[Probe]) -> tuple[Group, ...]:
+        """Return the rows with their answers: in one call where the fitted object refuses none of them."""
+        import pandas as pd
+
+        if not made:
+            return ()
+        try:
+            all_rows = pd.concat([probe.rows for probe in made], ignore_index=True)
+            answers = answer(self.model, all_rows, self.signature)
+        except failures():
+            return tuple(_sorted(self.model, probe, self.signature) for probe in made)
+        starts = [0, *accumulate(len(probe.rows) for probe in made)]
+        return tuple(
+            Group(probe.what, _part(answers, start, stop), probe.rows.iloc[:0], probe.spared, probe.across)
+            for probe, (start, stop) in zip(made, pairwise(starts), strict=True)
+        )
 
 
 def answer(model: Any, rows: pd.DataFrame, signature: Mapping[str, Any]) -> Answers:
@@ -154,22 +168,37 @@ def answer(model: Any, rows: pd.DataFrame, signature: Mapping[str, Any]) -> Answ
     if not len(rows):
         return Answers(rows, np.zeros(0), None, None)
     predictions, probabilities, classes = sample.answers(model, as_fitted(rows, signature, model))
-    scores = _scores(model, rows, signature) if probabilities is None else None
-    return Answers(rows, predictions, probabilities, classes, scores=scores)
+    tied = tie(model, rows, signature) if probabilities is None else None
+    return Answers(rows, predictions, probabilities, classes, tied=tied)
 
 
-def _scores(model: Any, rows: pd.DataFrame, signature: Mapping[str, Any]) -> Any:
-    if not callable(getattr(model, "decision_function", None)):
-        return None
-    return lambda mask: model.decision_function(as_fitted(rows[mask], signature, model))
+def _part(answers: Answers, start: int, stop: int) -> Answers:
+    here, tied, chances = slice(start, stop), answers.tied, answers.probabilities
+    return Answers(
+        answers.inputs.iloc[here].reset_index(drop=True),
+        answers.predictions[here],
+        None if chances is None else chances[here],
+        answers.classes,
+        tied=None if tied is None else lambda mask, labels: tied(_padded(mask, start, len(answers.inputs)), labels),
+    )
 
 
-def _sorted(
-    model: Any, rows: pd.DataFrame, signature: Mapping[str, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return which rows the fitted object answers and which it refuses, found by halving; past `CALLS`, neither."""
+def _padded(mask: np.ndarray[Any, Any], start: int, rows: int) -> np.ndarray[Any, Any]:
     import numpy as np
 
+    padded = np.zeros(rows, dtype=bool)
+    padded[start : start + len(mask)] = mask
+    return padded
+
+
+def _sorted(model: Any, probe: Probe, signature: Mapping[str, Any]) -> Group:
+    """Return rows with the answers of those that the fitted object does not refuse, found by halving.
+
+    Past `CALLS` the rest is left out.
+    """
+    import numpy as np
+
+    rows = probe.rows
     answered, refused = np.zeros((2, len(rows)), dtype=bool)
     pieces, calls = [(0, len(rows))], 0
     while pieces and calls < CALLS:
@@ -183,7 +212,8 @@ def _sorted(
             pieces += [(start, middle), (middle, stop)] if stop - start > 1 else []
         else:
             answered[start:stop] = True
-    return answered, refused
+    across = None if probe.across is None else _moved(probe.across, answered)
+    return Group(probe.what, answer(model, rows[answered], signature), rows[refused], probe.spared, across)
 
 
 def _moved(across: np.ndarray[Any, Any], kept: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -121,7 +121,7 @@ def row_by_row(reference: Any, predictions: npt.ArrayLike, probabilities: npt.Ar
     Parameters
     ----------
     reference : Reference or Answers
-        An `nbmlops.conversion.evidence.Answers` may also have `scores`, to tell a tie without probabilities.
+        An `nbmlops.conversion.evidence.Answers` also has `tied`, which tells a tie without probabilities.
     predictions, probabilities : array_like
         As in `agreement`.
     """
@@ -134,7 +134,7 @@ def row_by_row(reference: Any, predictions: npt.ArrayLike, probabilities: npt.Ar
     if classes or expected.dtype.kind not in "fc":
         difference = np.zeros(len(expected))
         different = _differing_labels(expected, received)
-        if different.any() and received.shape == expected.shape and expected.ndim == 1:
+        if different.any() and received.shape == expected.shape:
             tied[different] = _ties(reference, received, different)
     else:
         difference = _differences(expected, received, relative=True)
@@ -149,17 +149,30 @@ def _ties(reference: Any, received: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return which of `rows` have a label that the fitted object likes as much as its own."""
     import numpy as np
 
-    scores = getattr(reference, "scores", None)
-    if reference.probabilities is not None:
-        likings = np.asarray(reference.probabilities)[rows]
-    elif scores is not None:
-        likings = np.asarray(scores(rows))
-    else:
-        return np.zeros(int(rows.sum()), dtype=bool)
-    if likings.ndim == 1:  # of a decision between two classes, or of an outlier: zero is the border
+    if reference.probabilities is not None and received.ndim == 1:
+        return alike(np.asarray(reference.probabilities)[rows], reference.classes or (), received[rows])
+    tied = getattr(reference, "tied", None)
+    return np.zeros(int(rows.sum()), dtype=bool) if tied is None else np.asarray(tied(rows, received[rows]))
+
+
+def alike(likings: np.ndarray, classes: Any, received: np.ndarray) -> np.ndarray:
+    """Return where a label is as likely as the likeliest, within tolerance.
+
+    Parameters
+    ----------
+    likings : ndarray, shape (n_rows, n_classes) or (n_rows,)
+        Probabilities or decision values. One a row is a decision between two classes, or of an outlier, with its
+        border at zero.
+    classes : sequence
+        In the order of the columns of `likings`.
+    received : ndarray, shape (n_rows,)
+    """
+    import numpy as np
+
+    if likings.ndim == 1:
         return np.asarray(np.abs(likings) <= TOLERANCE)
-    places = {label: place for place, label in enumerate(reference.classes or ())}
-    chosen = np.array([places.get(label, -1) for label in received[rows].tolist()])
+    places = {label: place for place, label in enumerate(np.asarray(classes, dtype=object).tolist())}
+    chosen = np.array([places.get(label, -1) for label in received.tolist()], dtype=np.int64)
     if likings.ndim != 2 or likings.shape[1] != len(places):
         return np.zeros(len(chosen), dtype=bool)
     liked = likings[np.arange(len(chosen)), chosen]

@@ -135,7 +135,7 @@ def _crossed(group: Group) -> Answers:
     places = np.where(group.across >= 0, group.across, np.arange(len(group.across)))
     own = group.answers
     probabilities = None if own.probabilities is None else own.probabilities[places]
-    return replace(own, predictions=own.predictions[places], probabilities=probabilities, scores=None)
+    return replace(own, predictions=own.predictions[places], probabilities=probabilities, tied=None)
 
 
 def _flips(group: Group, wrong: np.ndarray[Any, Any], *, predictions: Any, probabilities: Any) -> pd.DataFrame:
@@ -157,8 +157,6 @@ def _answer(labels: Any, chances: Any, place: int) -> str:
     """Return one answer in words: the label and the largest probability."""
     import numpy as np
 
-    if len(labels) <= place:
-        return "no answer"
-    label = np.asarray(labels[place]).ravel().tolist()
+    label = np.asarray(labels[place]).ravel().tolist() if place < len(labels) else ["no answer"]
     said = ", ".join(f"{one:.10g}" if isinstance(one, float) else str(one) for one in label)
-    return said if chances is None else f"{said} ({np.max(chances[place]):.10g})"
+    return said if chances is None or len(chances) != len(labels) else f"{said} ({np.max(chances[place]):.10g})"

@@ -60,7 +60,7 @@ class Attempt(Record):
     outcome : str
         What came of it, as the end of a sentence that begins with the converter's name.
     state : str
-        ``chosen``, ``slower`` (and faithful), ``unfaithful``, ``failed`` or ``refused`` (before it was tried).
+        ``chosen``, ``slower`` (and faithful), ``unfaithful``, ``failed``, ``refused`` before it was tried, or ``late``.
     findings : tuple of Finding
         The groups of rows that were compared, up to the first that disagrees.
     speed : Speed or None
@@ -95,9 +95,8 @@ def climb(
     tried: set[str] = set()
     for converter, rung in _rungs(converters, trail):
         if time.monotonic() > end and trail:
-            trail.append(
-                Attempt(converter.name, rung, f"was not tried: {terms.seconds:.0f} seconds were over", "refused")
-            )
+            outcome = f"was not tried: {terms.seconds:.0f} seconds were over"
+            trail.append(Attempt(converter.name, rung, outcome, "late"))
             break
         stage(f"trying {converter.name} in {rung}")
         with quiet_answers():
