@@ -94,6 +94,27 @@ def environment_for(bundle: Locked, *, fetch: bool = False) -> VirtualEnvironmen
         return _opened(folder)
 
 
+def make_environment(locked: Locked, folder: Path, *, fetch: bool = False) -> VirtualEnvironment:
+    """Make the environment of a lock in a folder of the user's own, which is not kept in the cache.
+
+    Parameters
+    ----------
+    locked : Bundle
+        Its lock, and the wheels that the lock names.
+    folder : pathlib.Path
+        Is not there yet. What was begun in it when this fails is left to the caller.
+    fetch : bool, default False
+        As for `environment_for`.
+
+    Raises
+    ------
+    Refused
+        As `environment_for` does.
+    """
+    check_python(locked)
+    return VirtualEnvironment(folder, frozen_map(_make(locked, folder, fetch=fetch)["origins"]))
+
+
 def check_python(bundle: Locked) -> None:
     """Raise Refused where the bundle's lock is for another minor version of Python than this process runs."""
     locked = str(bundle.manifest.get("python") or "")

@@ -3,18 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from nbmlops.core.errors import Refused
+from nbmlops.core.errors import InvalidInput, Refused
 from nbmlops.deployment import DeploymentPlan
 from nbmlops.serving.pins import Pin
+from nbmlops.testing.shell import notebook
+from nbmlops.workflows.commands import Files, run
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.govern import environment
 from nbmlops.workflows.operate import endpoints
 from nbmlops.workflows.planning import check_environment
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.session import Session
+from nbmlops.workflows.verbs import MAGICS
+
+
+def test_it_is_written_as_files_from_both_faces(two: Session, tmp_path: Path) -> None:
+    folder = environment("flights/1", out=tmp_path / "out")
+    assert folder == tmp_path / "out"
+    assert two.registry.version("flights/1").environment_id in (tmp_path / "out" / "Dockerfile").read_text()
+    with notebook() as cells:
+        cells.run("%load_ext nbmlops")
+        cells.run(f"%environment flights/1 --out {tmp_path / 'again'}")
+    for name in ("requirements.lock", "environment.yml", "Dockerfile"):
+        assert (tmp_path / "again" / name).read_text() == (tmp_path / "out" / name).read_text()
+
+
+def test_the_difference_of_two_versions_is_one_thing_at_a_time(two: Session) -> None:
+    assert len(environment("flights/1", diff="flights/2")) == 0
+    verb = MAGICS["environment"]
+    with pytest.raises(InvalidInput, match="--diff and --out are two things"):
+        run(verb, ["flights/1", "--diff", "flights/2", "--out", "x"], Files(), called="nbmlops environment")
+
+
+def test_restoring_needs_a_version(two: Session, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no model version is named"):
+        environment(restore=tmp_path / "a")
+
+
+@pytest.mark.integration
+def test_a_version_is_restored_where_the_line_says(
+    two: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = two.registry.captured("flights/1")
+    few = [one for one in everything["environment"]["packages"] if one["name"] in ("tabulate", "six")]
+    small = {**everything, "environment": {**everything["environment"], "packages": few}}
+    monkeypatch.setattr(type(two.registry), "captured", lambda self, ref: small)
+
+    made = run(MAGICS["environment"], ["flights/1", "--restore", str(tmp_path / "a")], Files(), called="%environment")
+
+    assert (made.reference, made.packages) == ("flights/1", len(few))
+    assert made.python.exists()
+    with pytest.raises(InvalidInput, match="is not empty"):
+        environment("flights/1", restore=tmp_path / "a")
 
 
 @pytest.mark.integration
