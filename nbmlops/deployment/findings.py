@@ -33,12 +33,11 @@ def explain(error: NbmlopsError, reference: str, *, notes: Iterable[str] = ()) -
         What was noticed at its registration; what concerns the missing name is repeated.
     """
     text = "\n".join([str(error), error.traceback if isinstance(error, ScoringError) else ""])
-    found: tuple[str, str] | None = None
-    for pattern, tell in _TELLING:
-        matches = list(re.finditer(pattern, text))
-        if matches:
-            found = tell(*matches[-1].groups())
-            break
+    told = [(match.start(), match.groups(), tell) for pattern, tell in _TELLING for match in re.finditer(pattern, text)]
+    found = None
+    if told:  # what was raised last says it: an exception follows the one that it was raised for
+        _, groups, tell = max(told, key=lambda one: one[0])
+        found = tell(*groups)
     what, remedy = found or (_last_line(text), f"Its traceback is the cause of this error. Mend it, {AGAIN}.")
     said = "".join(f" Noticed at its registration: {note}." for note in notes)
     return Refused(
@@ -131,7 +130,7 @@ _TELLING: tuple[tuple[str, Callable[..., tuple[str, str]]], ...] = (
     (r"cannot import name '([^']+)' from '([^']+)'", _import),
     (r"No such file or directory: '([^']+)'", _file),
     (r"Can't get attribute '([^']+)' on <module '__main__'", _attribute),
-    (r"name '([^']+)' is not defined", _name),
+    (r"(?:name|local variable) '([^']+)' is not defined", _name),
     (r"KeyError: (['\"].+?['\"])", _column),
 )
 

@@ -91,8 +91,8 @@ def _ulps(expected: np.ndarray[Any, Any], received: np.ndarray[Any, Any]) -> np.
 
     finite = np.abs(expected[np.isfinite(expected)])
     floor = float(finite.max(initial=0.0)) * SMALL
-    unit = np.spacing(np.maximum(np.abs(expected), expected.dtype.type(floor)))
     same = (expected == received) | (np.isnan(expected) & np.isnan(received))
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        unit = np.spacing(np.maximum(np.abs(expected), expected.dtype.type(floor)))
         gaps = np.abs(expected.astype(np.float64) - received.astype(np.float64)) / unit
     return np.where(same, 0.0, np.nan_to_num(gaps, nan=np.inf, posinf=np.inf))

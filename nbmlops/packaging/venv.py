@@ -158,14 +158,16 @@ def _make(bundle: Locked, folder: Path, *, fetch: bool) -> dict[str, Any]:
     _check_shipped(pins)
     venv_uv.make(folder)
     here = {pin.name: installed().by_name[pin.name] for pin in pins if is_here(pin)}
-    size = venv_copy.copy(here.values(), _packages(folder))
-    left = [pin for pin in pins if pin.name not in here]
-    missing = venv_uv.install(left, _python(folder), beside=bundle.path)
+    # What may be missing comes first: nothing is copied for an environment that can't be made.
+    others = [pin for pin in pins if pin.name not in here]
+    missing = venv_uv.install(others, _python(folder), beside=bundle.path)
     if missing and not fetch:
         raise _must_fetch(missing)
     if missing:
         stage(f"fetching {len(missing)} packages")
         venv_uv.fetch(missing, _python(folder))
+    siblings = [_packages(one) for one in venv_cache.newest()]
+    size = venv_copy.copy(here.values(), _packages(folder), siblings=siblings)
     origins = {pin.name: HERE if pin.name in here else BUNDLE if pin.wheel else UV for pin in pins}
     return {"bytes": size, "origins": origins | {pin.name: INDEX for pin in missing}}
 

@@ -15,6 +15,7 @@ from nbmlops.core.workspace import storage_errors
 FOLDER = "environments"
 UNFINISHED = ".making-"
 MOST = 16  # environments that are kept; those in use are never removed
+SIBLINGS = 4  # environments that are looked through for compiled modules
 ABANDONED_AFTER = 3600.0  # seconds; none takes this long to make
 PATIENCE = 900.0  # seconds to wait for another process that makes the same one
 
@@ -26,6 +27,16 @@ def root() -> Path:
         return Path(named).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "nbmlops" / FOLDER
+
+
+def newest() -> list[Path]:
+    """Return the environments that were used last, the last one first."""
+    found = [(path.stat().st_mtime, path) for path in _all(root())]
+    return [path for _, path in sorted(found, reverse=True)[:SIBLINGS]]
+
+
+def _all(environments: Path) -> list[Path]:
+    return [path for path in environments.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 @contextmanager
@@ -67,7 +78,7 @@ def _sweep(environments: Path) -> None:
         with suppress(FileNotFoundError):  # its maker may just have finished
             if time.time() - left.stat().st_mtime > ABANDONED_AFTER:
                 shutil.rmtree(left, ignore_errors=True)
-    kept = [path for path in environments.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    kept = _all(environments)
     if len(kept) < MOST:
         return
     used = _in_use()

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,8 +43,16 @@ def can_copy(distribution: Distribution) -> bool:
     return not by_conda and distribution.origin[0] == "index" and (distribution.folder / "RECORD").is_file()
 
 
-def copy(distributions: Iterable[Distribution], target: Path) -> int:
+def copy(distributions: Iterable[Distribution], target: Path, *, siblings: Sequence[Path] = ()) -> int:
     """Put distributions below `target`, linked where the file system allows it; return how many bytes they hold.
+
+    Parameters
+    ----------
+    distributions : iterable of Distribution
+    target : pathlib.Path
+        The environment's folder of packages.
+    siblings : sequence of pathlib.Path
+        Those of other environments, whose compiled modules are taken along where the source is the very file.
 
     Raises
     ------
@@ -52,11 +60,12 @@ def copy(distributions: Iterable[Distribution], target: Path) -> int:
         A file is not what its record says, or is gone; the message names the package.
     """
     with ThreadPoolExecutor(THREADS) as pool:
-        return sum(pool.map(lambda one: _copy(one, target), distributions))
+        return sum(pool.map(lambda one: _copy(one, target, siblings), distributions))
 
 
-def _copy(distribution: Distribution, target: Path) -> int:
+def _copy(distribution: Distribution, target: Path, siblings: Sequence[Path]) -> int:
     root = distribution.folder.parent
+    others = [one for one in siblings if (one / distribution.folder.name).is_dir()]
     made: set[Path] = set()
     size = 0
     for file in recorded(distribution):
@@ -68,7 +77,7 @@ def _copy(distribution: Distribution, target: Path) -> int:
         _link(source, place)
         size += source.stat().st_size
         if source.suffix == ".py":
-            _compiled(source, place, made)
+            _compiled([source, *(one / file.path for one in others)], place, made)
     return size
 
 
@@ -111,13 +120,19 @@ def _link(source: Path, place: Path) -> None:
             shutil.copy2(source, place)  # with its time, by which Python knows what it has compiled
 
 
-def _compiled(source: Path, place: Path, made: set[Path]) -> None:
-    """Take what Python compiled of a module along: compiling NumPy anew takes a second."""
-    name = f"{source.stem}.{sys.implementation.cache_tag}.pyc"
-    cached = source.parent / "__pycache__" / name
-    if cached.is_file():
-        folder = place.parent / "__pycache__"
-        if folder not in made:
-            folder.mkdir(exist_ok=True)
-            made.add(folder)
-        _link(cached, folder / name)
+def _compiled(sources: Sequence[Path], place: Path, made: set[Path]) -> None:
+    """Take what Python compiled of a module along: compiling NumPy anew takes a second.
+
+    Of another environment only where the module there is the same file: its time and size, by which Python knows what
+    it compiled, may be those of another version.
+    """
+    name = f"{place.stem}.{sys.implementation.cache_tag}.pyc"
+    for source in sources:
+        cached = source.parent / "__pycache__" / name
+        if cached.is_file() and source.is_file() and source.samefile(sources[0]):
+            folder = place.parent / "__pycache__"
+            if folder not in made:
+                folder.mkdir(exist_ok=True)
+                made.add(folder)
+            return _link(cached, folder / name)
+    return None

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from nbmlops.capture import Package
 from nbmlops.capture.distributions import Distribution, canonical, installed
+from nbmlops.packaging.venv_copy import recorded
 
 FOLDER = "wheels"
 ANY = "py3-none-any"
@@ -91,8 +92,8 @@ def _wheel(package: Package, code: Path, captured: Mapping[str, Any]) -> Wheel |
 def _installed(distribution: Distribution) -> dict[str, bytes]:
     """Return the installed files; scripts, which an installer makes, and caches are left out."""
     root, own = distribution.folder.parent, f"{distribution.folder.name}/"
-    names = (name for name in distribution.files() if not name.startswith(("..", "/", own)))
-    return {name: (root / name).read_bytes() for name in names if "__pycache__" not in name.split("/")}
+    names = (file.path for file in recorded(distribution) if not file.path.startswith(own))
+    return {name: (root / name).read_bytes() for name in names}
 
 
 def _shipped(package: Package, code: Path, captured: Mapping[str, Any]) -> dict[str, bytes]:
