@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from nbmlops.core.records import ModelVersion as ModelVersion
     from nbmlops.core.workspace import Workspace as Workspace
     from nbmlops.deployment import Endpoint as Endpoint
+    from nbmlops.explanation import Explanation as Explanation
     from nbmlops.journal import Event as Event
     from nbmlops.profiling import ProfileReport as ProfileReport
     from nbmlops.workflows.collected import collected as collected
     from nbmlops.workflows.convert import convert as convert
     from nbmlops.workflows.deploy import deploy as deploy
     from nbmlops.workflows.entry import entry as entry
+    from nbmlops.workflows.explain import explain as explain
     from nbmlops.workflows.govern import at as at
     from nbmlops.workflows.govern import environment as environment
     from nbmlops.workflows.govern import events as events
@@ -51,6 +53,7 @@ TYPES = {
     "ConversionReport": "nbmlops.conversion",
     "Endpoint": "nbmlops.deployment",
     "Event": "nbmlops.journal",
+    "Explanation": "nbmlops.explanation",
     "ModelVersion": "nbmlops.core.records",
     "NbmlopsError": "nbmlops.core.errors",
     "ProfileReport": "nbmlops.profiling",
@@ -61,6 +64,7 @@ __all__ = [
     "ConversionReport",
     "Endpoint",
     "Event",
+    "Explanation",
     "ModelVersion",
     "NbmlopsError",
     "ProfileReport",
@@ -77,6 +81,7 @@ __all__ = [
     "entry",
     "environment",
     "events",
+    "explain",
     "history",
     "logs",
     "models",

@@ -52,6 +52,7 @@ TEMPLATES: Mapping[str, str] = {
     "model.deleted": "version {version} deleted",
     "model.refused": "{verb} refused: {because}",
     "model.profiled": "profiled",
+    "model.explained": "explained by {explainer}, {rows} rows",
     "endpoint.deployed": "deployed to {endpoint} ({target}), traffic {traffic}",
     "endpoint.traffic_moved": "traffic of {endpoint} moved from {previous} to {traffic}",
     "endpoint.rolled_back": "{endpoint} rolled back from {previous} to {traffic}{because_of}",

@@ -97,10 +97,16 @@ def _unpickled(path: Path) -> tuple[Any, str]:
 
 def answered(obj: Any, data: Any, label: str = "") -> Reference:
     """Return a sample of `data` with the object's answers."""
-    inputs = tables.read(data, label, _fitted_on(obj))
+    return _reference(obj, inputs_of(obj, data, label))
+
+
+def inputs_of(obj: Any, data: Any, label: str = "") -> tables.Inputs:
+    """Return the columns of `data` that the object takes, whether or not the label is among its columns."""
+    names: Any = getattr(getattr(data, "schema", None), "names", None) or getattr(data, "columns", ())
+    inputs = tables.read(data, label if label in list(names) else "", _fitted_on(obj))
     if inputs is None:
         raise InvalidInput("no data was given", expected="rows to answer")
-    return _reference(obj, inputs)
+    return inputs
 
 
 def _reference(obj: Any, inputs: tables.Inputs) -> Reference:

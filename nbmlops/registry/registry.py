@@ -16,6 +16,8 @@ from nbmlops.registry import guards
 from nbmlops.registry.records import ARTIFACTS, Reference, Registration, Signature, StoredVersion
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from nbmlops.journal import Event, Journal
     from nbmlops.registry.connection import Connection
     from nbmlops.registry.runs import TrackedFit
@@ -101,6 +103,18 @@ class Registry:
         from nbmlops.registry.preparing import answered
 
         return answered(obj, data, label)
+
+    def inputs(self, obj: Any, data: Any, label: str = "") -> pd.DataFrame:
+        """Return the rows of `data` as a table of the columns that `obj` takes, without the label.
+
+        Raises
+        ------
+        InvalidInput
+            When the data is empty, or lacks a column that the object needs.
+        """
+        from nbmlops.registry.preparing import inputs_of
+
+        return inputs_of(obj, data, label).frame
 
     def log_run(self, fit: TrackedFit) -> str:
         """Log one fit as a finished run and return the run's identifier."""
@@ -302,6 +316,19 @@ class Registry:
         from nbmlops.registry import sample
 
         return sample.read(self._own(self.stored(ref)))
+
+    def keep(self, ref: Ref, folder: Path, path: str) -> None:
+        """Keep the files of `folder` with a version: as its run's artifacts below ``nbmlops/`` and `path`.
+
+        Raises
+        ------
+        InvalidInput
+            The version has no run.
+        """
+        found = self.stored(ref)
+        if not found.run_id:
+            raise InvalidInput(f"{found.reference} has no run to keep files in", hint="Register it with nbmlops.")
+        self.tracking.upload(found.run_id, folder, f"{ARTIFACTS}/{path}")
 
     def captured(self, ref: Ref) -> dict[str, Any]:
         """Return the snapshot: environment, machine, git, notebook and data as plain data; empty where unknown."""

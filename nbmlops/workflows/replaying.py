@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from nbmlops.core.display import plain_text
 from nbmlops.core.errors import Corrupt, InvalidInput
 from nbmlops.workflows.kept import Kept
 
@@ -157,3 +159,12 @@ def rows_of(data: ModelInput, arm: Arm) -> Any:
     if isinstance(data, Tensor):
         return pd.DataFrame(data.array) if data.array.ndim == 2 else data.array
     return dict(zip(data.names, data.arrays, strict=True))
+
+
+def answer_of(kept: Kept, row: int) -> str:
+    """Return what the caller got for one row, as text; nothing where that was not kept."""
+    try:
+        answered = json.loads(kept.answer)["predictions"][row]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return plain_text(answered)

@@ -71,6 +71,7 @@ VERBS: tuple[Verb, ...] = (
     _verb("events", "govern", "List what the journal recorded, newest last."),
     _verb("environment", "govern", "Show the environment of this kernel or of a model version, or a difference."),
     _verb("convert", "convert", "Convert a model to ONNX, and keep it only where it agrees."),
+    _verb("explain", "explain", "Explain a model version, one row, or a prediction of an endpoint."),
     _verb("profile", "profile", "Measure the real server with your rows, and recommend its size."),
     Verb("entry", "nbmlops.workflows.entry:entry", "Make a scoring script of a cell.", magic="entry", cell=True),
     _verb("deploy", "deploy", "Serve a model version behind a local HTTP endpoint."),
