@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
-from nbmlops.capture import distributions, modules
+from nbmlops.capture import distributions, exports, modules
 from nbmlops.capture.objects import uses
 from nbmlops.core import digests
-from nbmlops.core.display import Card, Shown, table
+from nbmlops.core.display import Card, Shown, short, table
 from nbmlops.core.records import Record
 
 # What registering and serving need, whether or not it is loaded yet.
 _LATER = ("cloudpickle", "mlflow", "numpy", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "skops", "nbmlops")
+
+PYTHON = "python"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,10 @@ class Package(Record):
 
 @dataclass(frozen=True)
 class PackageChange(Record):
-    """A package whose version differs between two environments; an empty version means that it is missing."""
+    """What differs between two environments: Python, a package, or a module of the project (``module NAME``).
+
+    A module's version is the beginning of its digest; an empty version means that it is missing.
+    """
 
     name: str
     before: str
@@ -80,6 +86,8 @@ class Environment(Record, Shown):
         Sorted by name: what the objects and the kernel use, and all that those require.
     local_modules : tuple of LocalModule
         The project's own modules that the objects need.
+    platform : str
+        Such as ``Linux x86_64``; empty where it was captured before this was kept.
     """
 
     id: str
@@ -87,6 +95,7 @@ class Environment(Record, Shown):
     python_full: str
     packages: tuple[Package, ...]
     local_modules: tuple[modules.LocalModule, ...] = field(default=())
+    platform: str = ""
 
     def _show_(self) -> Card:
         pins = (
@@ -97,11 +106,19 @@ class Environment(Record, Shown):
             fields={
                 "id": self.id,
                 "python": self.python_full,
+                "platform": self.platform,
                 "own modules": [module.name for module in self.local_modules],
             },
             tables=(table(("package", "version", "installed from", "needed by"), pins),),
-            note="requirements() and conda() give it as files.",
+            note="requirements(), conda() and dockerfile() give it as text, --out DIR as files.",
         )
+
+    @classmethod
+    def of(cls, captured: Mapping[str, Any]) -> Environment:
+        """Return the environment that `to_dict` gave."""
+        import msgspec
+
+        return msgspec.convert(captured, cls, dec_hook=lambda kind, value: kind(value))
 
     def package(self, name: str) -> Package | None:
         """Return the package of that name, in any spelling, or None."""
@@ -120,32 +137,59 @@ class Environment(Record, Shown):
 
     def conda(self, name: str = "nbmlops", *, scope: str = "kernel") -> str:
         """Return a conda environment file, in YAML: Python from conda, the exact pins through pip."""
-        import yaml
+        return exports.conda(name, self.python_full, self._pins(scope))
 
-        pins = [package.pin for package in self._of(scope) if package.origin != "editable"]
-        content = {
-            "name": name,
-            "channels": ["conda-forge"],
-            "dependencies": [f"python={self.python_full}", "pip", {"pip": pins}],
+    def dockerfile(self, *, scope: str = "kernel") -> str:
+        """Return a Dockerfile that installs the exact pins into the official image of this Python."""
+        return exports.dockerfile(self.python_full, self._pins(scope))
+
+    def files(self, *, scope: str = "kernel") -> dict[str, str]:
+        """Return file name -> text of the lock, the conda environment and the Dockerfile; all list the same pins.
+
+        Each begins with the Python version and the platform that it was captured on.
+        """
+        head = exports.heading(self.id, self.python_full, self.platform)
+        return {
+            exports.LOCK: head + self.requirements(scope=scope),
+            exports.CONDA: head + self.conda(scope=scope),
+            exports.DOCKERFILE: head + self.dockerfile(scope=scope),
         }
-        return yaml.safe_dump(content, sort_keys=False)
+
+    def _pins(self, scope: str) -> list[str]:
+        return [package.pin for package in self._of(scope)]
 
     def _of(self, scope: str) -> list[Package]:
         return [package for package in self.packages if scope != "model" or package.scope == "model"]
 
     def diff(self, other: Environment) -> tuple[PackageChange, ...]:
-        """Return what changes from this environment to `other`: Python first, then packages by name."""
-        before, after = self._versions(), other._versions()
-        names = sorted(before.keys() | after.keys(), key=lambda name: (name != "python", name))
-        changes = (PackageChange(name, before.get(name, ""), after.get(name, "")) for name in names)
-        return tuple(change for change in changes if change.before != change.after)
+        """Return what changes from this environment to `other`: Python first, then packages, then modules, by name.
 
-    def _versions(self) -> dict[str, str]:
-        pins = {
-            distributions.canonical(one.name): "@".join(filter(None, (one.version, one.commit)))
-            for one in self.packages
-        }
-        return {"python": self.python} | pins
+        A package that comes from elsewhere differs even where its version is the same: another commit, another
+        address, an editable install instead of one from an index.
+        """
+        minor = self.python != other.python  # then the patch level says nothing more
+        python = PackageChange(PYTHON, *(one.python if minor else one.python_full for one in (self, other)))
+        packages = _changes(self._by_name(), other._by_name())
+        before, after = ({one.name: short(one.digest) for one in of.local_modules} for of in (self, other))
+        modules = (PackageChange(f"module {name}", *pair) for name, pair in _pairs(before, after))
+        return tuple(change for change in (python, *packages, *modules) if change.before != change.after)
+
+    def _by_name(self) -> dict[str, Package]:
+        return {distributions.canonical(one.name): one for one in self.packages}
+
+
+def _changes(before: Mapping[str, Package], after: Mapping[str, Package]) -> Iterator[PackageChange]:
+    for name, (old, new) in _pairs(before, after):
+        told = ["@".join(filter(None, (one.version, one.commit))) if one else "" for one in (old, new)]
+        if told[0] == told[1] and old and new and (old.origin, old.url) != (new.origin, new.url):
+            told = [f"{text} from {one.url or 'an index'}" for text, one in zip(told, (old, new), strict=True)]
+        yield PackageChange(name, *told)
+
+
+def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, tuple[T | Any, T | Any]]]:
+    """Yield each name of either side, sorted, with what it stands for on both; empty text where it is missing."""
+    for name in sorted(before.keys() | after.keys()):
+        yield name, (before.get(name, ""), after.get(name, ""))
 
 
 def capture_environment(
@@ -177,7 +221,14 @@ def capture_environment(
     kernel = index.closure(index.owners(named | project.imports) | direct | set(_LATER) | _interactive())
     packages = tuple(_package(index.by_name[name], name in model) for name in sorted(kernel))
     python = ".".join(platform.python_version_tuple()[:2])
-    return Environment(environment_id(python, packages), python, platform.python_version(), packages, local.modules)
+    return Environment(
+        environment_id(python, packages),
+        python,
+        platform.python_version(),
+        packages,
+        local.modules,
+        platform=f"{platform.system()} {platform.machine()}",
+    )
 
 
 def _named(namespace: Mapping[str, Any]) -> frozenset[str]:

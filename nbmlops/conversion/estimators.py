@@ -75,7 +75,7 @@ def text_vectorizers(model: Any) -> list[type]:
 def convertible(model: Any) -> Any:
     """Return a copy of `model` that says the same in words that skl2onnx knows; `model` is left as it was.
 
-    ONNX strings know no null, so a missing text arrives as an empty one, and imputers and encoders of text are told
+    ONNX strings know no null, so a missing text arrives as `MISSING_TEXT`, and imputers and encoders of text are told
     to take that for missing. Soft voting gets the one shape of `transform` that converts (it does not touch
     `predict`).
     """

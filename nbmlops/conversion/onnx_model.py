@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     import onnxruntime
     import pandas as pd
 
-MISSING_TEXT = ""
-"""What stands for a missing value in a text input: ONNX strings know no null."""
+MISSING_TEXT = "\ufdd0"
+"""What stands for a missing value in a text input, since ONNX strings know no null: a code point that Unicode keeps out
+of texts. An empty text is a text, which a model may answer otherwise than a missing one."""
+FATAL = 4
+"""The level of what ONNX Runtime says while models are tried: what is not fatal it raises as well."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class OnnxModel(Record):
         One for each input: ``name`` (in the graph), ``column`` (of the signature; a list of them, side by side; or
         None for a tensor), ``dtype`` (``float32``, ``float64``, ``int64``, ``bool`` or ``string``) and ``shape`` (-1
         for the rows).
-        A missing value is NaN in a float input and the empty text in a string input.
+        A missing value is NaN in a float input and `MISSING_TEXT` in a string input.
     label_output : str
         Name of the output with labels, or with the values of a regression; ``(n_rows,)`` or ``(n_rows, n_outputs)``.
     probability_output : str or None
@@ -44,6 +47,8 @@ class OnnxModel(Record):
         Version of the default operator set.
     without_nulls : tuple of str
         Columns in which the fitted object answers nulls and this model answers them otherwise.
+    provider : str
+        ONNX Runtime's name of what computes it; empty for the CPU.
     runtime : str
         What serves it: ``onnx``, or ``hybrid`` where the preprocessing stays in its own runtime.
     """
@@ -57,6 +62,7 @@ class OnnxModel(Record):
     probability_output: str | None
     opset: int
     without_nulls: tuple[str, ...] = ()
+    provider: str = ""
 
     @property
     def digest(self) -> str:
@@ -83,13 +89,10 @@ class OnnxModel(Record):
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
-        """ONNX Runtime with one thread, as the server runs it."""
-        import onnxruntime
+        """ONNX Runtime as the server runs it."""
+        from nbmlops.serving.runtimes.providers import make_session
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # only what is fatal; it also raises, which is enough
-        return onnxruntime.InferenceSession(self.content, options, providers=["CPUExecutionProvider"])
+        return make_session(self.content, self.provider, level=FATAL)
 
     def feeds(self, rows: pd.DataFrame | np.ndarray) -> dict[str, np.ndarray]:
         """Return the arrays to feed, one for each input.

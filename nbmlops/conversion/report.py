@@ -6,44 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nbmlops.conversion.certificate import speeds
 from nbmlops.conversion.fidelity import Fidelity
+from nbmlops.conversion.ladder import Attempt
 from nbmlops.conversion.onnx_model import OnnxModel
-from nbmlops.core.display import Card, Shown, badge
+from nbmlops.conversion.speed import Speed
+from nbmlops.core.display import Card, Shown, Table, badge, table
 from nbmlops.core.errors import Refused
 from nbmlops.core.records import Record
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
-
-@dataclass(frozen=True)
-class Speed(Record):
-    """Medians of one call, measured one after the other in one process.
-
-    Attributes
-    ----------
-    rows : tuple of int
-        Rows in a call: one, and a batch.
-    fitted_ms, onnx_ms : tuple of float, milliseconds
-        Time of the fitted object's own ``predict``, and of ONNX Runtime with one thread.
-    """
-
-    rows: tuple[int, int]
-    fitted_ms: tuple[float, float]
-    onnx_ms: tuple[float, float]
-
-    @property
-    def one_row(self) -> float:
-        """How many times faster ONNX Runtime answers one row."""
-        return self.fitted_ms[0] / self.onnx_ms[0]
-
-    @property
-    def batch(self) -> float:
-        """How many times faster ONNX Runtime answers a batch."""
-        return self.fitted_ms[1] / self.onnx_ms[1]
-
-    def __str__(self) -> str:
-        return f"{self.one_row:,.3g} × at 1 row, {self.batch:,.3g} × at {self.rows[1]:,} rows"
+SHOWN_FLIPS = 10
 
 
 @dataclass(frozen=True)
@@ -55,16 +31,22 @@ class ConversionReport(Record, Shown):
     chosen : str or None
         Name of the converter whose model serves; None where the fitted object itself does.
     rung : str
-        The arithmetic of the converted model, ``float32``; empty where nothing was converted.
+        The rung of `nbmlops.conversion.rungs` that was chosen, such as ``float32``; empty where none was.
     reason : str
         Why, in one sentence.
     fidelity : Fidelity or None
         Agreement on the saved sample; None where it did not come to a comparison.
     speed : Speed or None
+        Against the fitted object's own ``predict``, at several numbers of rows.
     certificate : mapping
-        What the choice rests on: tolerance, numbers of rows, digests of sample and model, versions.
+        What the choice rests on, without any row (see `nbmlops.conversion.certificate`); empty where nothing was tried.
     onnx : OnnxModel or None
         The model that serves.
+    trail : tuple of Attempt
+        Everything that was tried, in order.
+    flips : DataFrame or None
+        Every row that was answered otherwise in the attempt that `reason` tells of, with both answers; of the first
+        kind of rows that disagreed.
     """
 
     chosen: str | None
@@ -74,6 +56,8 @@ class ConversionReport(Record, Shown):
     speed: Speed | None = None
     certificate: Mapping[str, Any] = field(default_factory=dict)
     onnx: OnnxModel | None = field(default=None, repr=False)
+    trail: tuple[Attempt, ...] = field(default=(), repr=False)
+    flips: pd.DataFrame | None = field(default=None, repr=False, compare=False)
 
     def predict(self, rows: Any) -> np.ndarray:
         """Return the converted model's labels or values, shape (n_rows,) or (n_rows, n_outputs).
@@ -105,6 +89,22 @@ class ConversionReport(Record, Shown):
             fit = self.fidelity
             fields["rows compared"] = f"{fit.rows:,}, {fit.labels_different:,} with another answer"
             fields["largest difference"] = f"{fit.max_difference:.1e} (at most {fit.tolerance:.0e})"
+        if self.certificate:
+            rows = self.certificate["rows"]
+            fields["rows made"] = f"{rows['made']:,} mixed, {sum(rows['adversarial'].values()):,} adversarial"
         if self.speed is not None:
             fields["speed"] = f"{self.speed} against the fitted object"
-        return Card("Conversion", fields)
+        return Card("Conversion", fields, self._tables())
+
+    def _tables(self) -> tuple[Table, ...]:
+        made = []
+        if len(self.trail) > 1:
+            tried = ((f"{one.rung} ({one.converter})", one.outcome) for one in self.trail)
+            made.append(table(("rung", "outcome"), tried, caption="What was tried"))
+        if self.speed is not None:
+            made.append(speeds(self.speed.to_dict()))
+        if self.flips is not None:
+            shown = self.flips.head(SHOWN_FLIPS).astype(object).to_numpy().tolist()
+            caption = f"Rows answered otherwise: {len(shown):,} of {len(self.flips):,}"
+            made.append(table((str(name) for name in self.flips.columns), shown, caption=caption))
+        return tuple(made)

@@ -43,6 +43,8 @@ class Settings:
         Collected data older than this is deleted.
     collected_bytes : int, bytes
         The oldest collected data of an endpoint is deleted beyond this size.
+    proof : bool
+        Prove a version in a fresh environment before it is deployed.
     """
 
     actor: str = ""
@@ -54,6 +56,7 @@ class Settings:
     body_limit: int = 32 * 1024 * 1024
     collected_days: float = 90.0
     collected_bytes: int = 20 * 1024**3
+    proof: bool = True
 
     @classmethod
     def from_environment(cls) -> Settings:

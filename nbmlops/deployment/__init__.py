@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nbmlops.deployment.plan import Change as Change
     from nbmlops.deployment.plan import DeploymentPlan as DeploymentPlan
     from nbmlops.deployment.progressive import Progressive as Progressive
+    from nbmlops.deployment.proof import Proof as Proof
     from nbmlops.deployment.replays import Replay as Replay
     from nbmlops.deployment.replays import replay as replay
     from nbmlops.deployment.spec import Capture as Capture
@@ -53,6 +54,7 @@ _HOMES = {
     "LocalTarget": "local",
     "MemberSpec": "arms",
     "Progressive": "progressive",
+    "Proof": "proof",
     "Replay": "replays",
     "Resources": "spec",
     "Stopped": "operate",

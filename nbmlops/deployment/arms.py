@@ -35,6 +35,9 @@ class Model(Protocol):
     @property
     def reference(self) -> str: ...
 
+    @property
+    def python(self) -> str: ...
+
 
 @dataclass(frozen=True)
 class MemberSpec(Record):
@@ -52,6 +55,8 @@ class MemberSpec(Record):
         ``onnx``, ``sklearn``, ``pyfunc`` or ``hybrid``.
     weight : float
         Its share of the combined answer, relative to the other members'.
+    python : str
+        As of an arm.
     """
 
     version: str
@@ -60,6 +65,7 @@ class MemberSpec(Record):
     digest: str
     runtime: str
     weight: float = 1.0
+    python: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -95,6 +101,11 @@ class ArmSpec(Record):
         The models of an ensemble; empty for a single model.
     combine : str
         How the members' answers become one: the weighted ``mean`` of their values or probabilities, or the ``vote``.
+    python : str
+        Path of the interpreter of the environment that it was proved in, which its worker process runs; empty for
+        that of the kernel.
+    any_environment : bool
+        Whether it may be served with other packages than its bundle pins.
     """
 
     version: str
@@ -107,6 +118,8 @@ class ArmSpec(Record):
     shadow: float = 0.0
     members: tuple[MemberSpec, ...] = ()
     combine: Combine = "mean"
+    python: str = ""
+    any_environment: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.shadow) and 0 <= self.shadow <= 100):
@@ -120,6 +133,11 @@ class ArmSpec(Record):
     def reference(self) -> str:
         """``model/version``."""
         return f"{self.model}/{self.version}"
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether every model of it was proved in an environment of its own."""
+        return all(model.python for model in self.models.values())
 
     @property
     def is_idle(self) -> bool:
@@ -193,6 +211,8 @@ def for_journal(arm: ArmSpec) -> dict[str, Any]:
     }
     if arm.shadow:
         kept["shadow"] = arm.shadow
+    if arm.any_environment:
+        kept["any_environment"] = True
     if arm.members:
         kept["combine"] = arm.combine
         kept["members"] = [

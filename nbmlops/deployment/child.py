@@ -53,6 +53,7 @@ class Child:
     def __init__(self, command: Command, process: asyncio.subprocess.Process, log: logging.Logger) -> None:
         self.name = command.name
         self.process = process
+        self.ready: dict[str, Any] = {}  # what it said when it was
         self.retired = False  # set before it is asked to go, so that its end is no accident
         self._log = log
         self._tail: deque[str] = deque(maxlen=KEPT_LINES)
@@ -85,7 +86,7 @@ class Child:
         )
         child = cls(command, process, log)
         try:
-            ready = await asyncio.wait_for(child._waiting, timeout)
+            ready = child.ready = await asyncio.wait_for(child._waiting, timeout)
             if not ready.get("ready"):
                 await child.kill()  # first, so that its last words are in the message
                 message = str(ready.get("error", "it said that it is not ready"))

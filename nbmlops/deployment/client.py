@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.errors import EndpointError, ScoringError
 from nbmlops.core.settings import settings
-from nbmlops.deployment.encoding import Output, answer_of, requests_of
+from nbmlops.deployment.encoding import ROWS_PER_REQUEST, Output, answer_of, requests_of
 
 if TYPE_CHECKING:
     import requests
@@ -18,6 +19,22 @@ MARGIN = 10.0  # seconds beyond the server's own limit, so that it is the one to
 CLIENT_ERRORS = 400
 
 
+@dataclass(frozen=True)
+class Sending:
+    """How rows are sent.
+
+    Attributes
+    ----------
+    rows : int
+        The most in one request.
+    timeout : float or None, seconds
+        That one request may take; None for what the settings say.
+    """
+
+    rows: int = ROWS_PER_REQUEST
+    timeout: float | None = None
+
+
 def score(
     url: str,
     headers: Mapping[str, str],
@@ -25,6 +42,7 @@ def score(
     *,
     names: Sequence[str] | None = None,
     output: Output | None = None,
+    sending: Sending | None = None,
 ) -> Any:
     """Send rows to ``url/invocations`` and return the answers as the model's ``predict`` would give them.
 
@@ -37,7 +55,10 @@ def score(
     EndpointError
         Nothing answers at `url`.
     """
-    parts = [_post(url, headers, body) for body in requests_of(data, names, output)]
+    how = sending or Sending()
+    patience = (how.timeout or settings().request_timeout) + MARGIN
+    bodies = requests_of(data, names, output, rows=how.rows)
+    parts = [_post(url, headers, body, timeout=patience) for body in bodies]
     return answer_of(parts, output)
 
 
@@ -49,10 +70,9 @@ def outputs(url: str, headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(max(response.json()["arms"], key=lambda arm: arm["weight"])["outputs"])
 
 
-def _post(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def _post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> dict[str, Any]:
     import requests
 
-    timeout = settings().request_timeout + MARGIN
     try:
         response = session().post(
             f"{url}/invocations", data=body, headers={"content-type": "application/json", **headers}, timeout=timeout

@@ -20,8 +20,10 @@ ROWS_PER_REQUEST = 1000
 CELLS_PER_REQUEST = 500_000  # so that wide rows stay well below the limit on a body
 
 
-def requests_of(data: Any, names: Sequence[str] | None = None, output: Output | None = None) -> Iterator[bytes]:
-    """Yield the bodies that carry `data`, a thousand rows each.
+def requests_of(
+    data: Any, names: Sequence[str] | None = None, output: Output | None = None, *, rows: int = ROWS_PER_REQUEST
+) -> Iterator[bytes]:
+    """Yield the bodies that carry `data`, by default a thousand rows each.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ def requests_of(data: Any, names: Sequence[str] | None = None, output: Output | 
         The columns of the model's signature, for data that has none.
     output : str, optional
         ``label``, ``probabilities`` or ``both``; by default what the model's ``predict`` gives.
+    rows : int
+        The most that one body may carry; fewer where rows are wide.
 
     Raises
     ------
@@ -40,11 +44,11 @@ def requests_of(data: Any, names: Sequence[str] | None = None, output: Output | 
         The data is of another kind.
     """
     params = {} if output is None else {"params": {"output": output}}
-    for document in _documents(data, names):
+    for document in _documents(data, names, rows):
         yield msgspec.json.encode(document | params)
 
 
-def _documents(data: Any, names: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+def _documents(data: Any, names: Sequence[str] | None, most: int) -> Iterator[dict[str, Any]]:
     import pandas as pd
 
     if isinstance(data, (list, tuple)) and data and all(isinstance(row, Mapping) for row in data):
@@ -63,7 +67,8 @@ def _documents(data: Any, names: Sequence[str] | None) -> Iterator[dict[str, Any
     if not len(data):
         raise InvalidInput("there is no row to score", expected="at least one row")
     width = data.shape[1] if data.ndim > 1 else 1
-    step = max(1, min(ROWS_PER_REQUEST, CELLS_PER_REQUEST // max(1, width)))
+    cells = CELLS_PER_REQUEST * max(1, most // ROWS_PER_REQUEST)
+    step = max(1, min(most, cells // max(1, width)))
     for start in range(0, len(data), step):
         rows = data[start : start + step]
         yield {"dataframe_split": _split(rows)} if isinstance(data, pd.DataFrame) else {"inputs": _nested(rows)}

@@ -16,6 +16,7 @@ import psutil
 from nbmlops.core.errors import NbmlopsError
 from nbmlops.deployment import processes
 from nbmlops.deployment.child import GRACE, Child, ChildFailed
+from nbmlops.deployment.environments import STRAIN, check_installed, served_in, strains
 from nbmlops.deployment.handover import Access, Places, configuration
 from nbmlops.deployment.health import Health, Notice
 from nbmlops.deployment.processes import Post
@@ -95,8 +96,13 @@ class Fleet:
         self._watchers: set[asyncio.Task[None]] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def configure(self, spec: EndpointSpec) -> EndpointSpec:
+    async def configure(self, spec: EndpointSpec, *, checked: bool = True) -> EndpointSpec:
         """Bring the endpoint to `spec`: start what is missing, swap, then let go what is no longer needed.
+
+        Parameters
+        ----------
+        checked : bool, default True
+            Refuse new models in another environment than their own; False brings back what was served before.
 
         Returns
         -------
@@ -113,6 +119,8 @@ class Fleet:
             wanted = processes.posts(spec)
             fresh = await self._start([post for post in wanted if not self._runs(post)], spec)
             try:
+                if checked:
+                    await self._check_environments(spec, fresh)
                 await self._swap(spec, fresh)
             except BaseException:
                 await self._let_go(fresh)
@@ -188,7 +196,26 @@ class Fleet:
                 found[post] = answer["stats"] | {"pid": asked[post].child.pid}
             elif not isinstance(answer, ChildFailed):
                 raise answer
+        self.health.strained = {
+            what: why for what, why in self.health.strained.items() if not what.startswith(STRAIN)
+        } | (strains(self.spec, served_in(found)) if self.spec else {})
         return found
+
+    async def _check_environments(self, spec: EndpointSpec, fresh: Members) -> None:
+        """Ask the processes of new models what is installed there, before any of them gets traffic."""
+        served = {model.digest for arm in (self.spec.arms if self.spec else ()) for model in arm.models.values()}
+        scorer = next(member for post, member in (self.members | fresh).items() if post == Post(0))
+        for arm in spec.arms:
+            for name, model in arm.models.items():
+                if arm.any_environment or model.digest in served:
+                    continue
+                worker = fresh.get(Post(0, name, model.digest))
+                if worker is not None:
+                    check_installed(model, worker.child.ready.get("installed"))
+                elif not processes.needs_worker(model):
+                    order = {"op": "installed", "bundle": str(model.bundle)}
+                    answer = await scorer.child.ask(order, self._ground.start_timeout)
+                    check_installed(model, answer["installed"])
 
     def serving(self) -> bool:
         """Whether some scorer runs and every arm with traffic has what it needs."""

@@ -16,6 +16,7 @@ from nbmlops.deployment import client, operate
 from nbmlops.deployment.arms import ArmSpec
 from nbmlops.deployment.comparing import Comparisons, compared
 from nbmlops.deployment.encoding import Output
+from nbmlops.deployment.environments import environment_cell, environment_line
 from nbmlops.deployment.errors import ServedError, explained, served_errors
 from nbmlops.deployment.offers import offered
 from nbmlops.deployment.plan import main_arm
@@ -87,6 +88,12 @@ class Endpoint(Record, Shown):
     def versions(self) -> tuple[str, ...]:
         """Versions that are loaded, those without traffic included."""
         return tuple(arm.version for arm in self.live().arms)
+
+    @property
+    def environment(self) -> str:
+        """What its versions with traffic are served in: short ids, and where one is not as its lock pins."""
+        live = self.live()
+        return environment_cell(live.environments, live.traffic)
 
     def live(self) -> EndpointStatus:
         """Return everything that is known of its state, as of now."""
@@ -254,6 +261,9 @@ class Endpoint(Record, Shown):
             **rollout_fields(self._spec(), live),
             "kept warm": ", ".join(arm.version for arm in live.arms if arm.is_idle),
             "runtime": "\n".join(f"v{arm.version}: {arm.runtime}; {arm.why}" for arm in live.arms),
+            "environment": "\n".join(
+                filter(None, (environment_line(arm.version, live.environments.get(arm.version)) for arm in live.arms))
+            ),
             "checked": "\n".join(_checked(arm.version, self._replay(arm.version)) for arm in live.arms if arm.weight),
             "size": _size(self._spec().resources),
             "target": self.target,
@@ -290,16 +300,17 @@ def _model(live: EndpointStatus) -> str:
 
 
 def _checked(version: str, replay: Mapping[str, Any]) -> str:
-    if not replay:
-        return f"v{version}: unchecked, since no rows were kept at its registration"
+    proved = bool(replay.get("proved"))
+    if "max_difference" not in replay:
+        starts = "starts in a fresh environment, " if proved else ""
+        return f"v{version}: {starts}unchecked, since no rows were kept at its registration"
     found = replay["max_difference"]
     seen = f"within {found:.1g} of the fitted object's" if found else "equal to the fitted object's"
     what = "every label" if replay.get("labels_alone") else "every answer"
     less = "; its probabilities can't be served, so they were not compared" if replay.get("labels_alone") else ""
-    return (
-        f"v{version}: {replay['rows']:,} rows replayed through the server in this environment, {what} {seen}{less}; "
-        "not yet proved in a fresh environment"
-    )
+    where = "a fresh environment" if proved else "this environment"
+    unproved = "" if proved else "; not proved in a fresh environment"
+    return f"v{version}: {replay['rows']:,} rows replayed through the server in {where}, {what} {seen}{less}{unproved}"
 
 
 def _size(resources: Resources) -> str:

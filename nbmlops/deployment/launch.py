@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from nbmlops.core.errors import EndpointError
+from nbmlops.core.errors import EndpointError, NbmlopsError
 from nbmlops.core.settings import settings
 from nbmlops.core.workspace import Workspace
+from nbmlops.deployment import environments
 from nbmlops.deployment.folder import RunFolder
 
 MARGIN = 10.0  # seconds beyond what the supervisor itself allows its processes
@@ -43,21 +44,26 @@ class Launched:
     state: dict[str, Any]
 
 
-def launch(folder: RunFolder, workspace: Workspace | None = None) -> Launched:
+def launch(folder: RunFolder, workspace: Workspace | None = None, *, checked: bool = False) -> Launched:
     """Start the supervisor of the endpoint in `folder` and wait until it answers.
 
     Parameters
     ----------
     workspace : Workspace, optional
         Without one it is a trial: nothing is journalled, and it ends with this process.
+    checked : bool, default False
+        Refuse models in another environment than their own.
 
     Raises
     ------
     EndpointError
         When it can't start; nothing of it runs then.
+    Refused
+        A model would be served in another environment than its own.
     """
     argv = [sys.executable, "-m", "nbmlops.deployment.supervisor", str(folder.path)]
     argv += ["--workspace", str(workspace.root)] if workspace else ["--attached"]
+    argv += ["--checked"] if checked else []
     environment = os.environ | {"NBMLOPS_START_TIMEOUT": str(settings().start_timeout)}
     with folder.stderr.open("wb") as errors:
         process = subprocess.Popen(
@@ -109,6 +115,8 @@ def ask(control: Path, message: dict[str, Any], timeout: float) -> dict[str, Any
     ------
     EndpointError
         When it does not answer, or says no.
+    Refused
+        A model would be served in another environment than its own.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -129,8 +137,10 @@ def ask(control: Path, message: dict[str, Any], timeout: float) -> dict[str, Any
     return answer
 
 
-def refused(answer: dict[str, Any], tail: list[str] | None = None) -> EndpointError:
+def refused(answer: dict[str, Any], tail: list[str] | None = None) -> NbmlopsError:
     """Return what a supervisor said as an error, with the last lines of the process that failed."""
+    if answer.get("code") == environments.CODE:
+        return environments.refused(answer)
     lines = list(tail if tail is not None else answer.get("tail", []))[-8:]
     last = "".join(f"\n    {line}" for line in lines)
     if answer.get("code") == "port_in_use":
@@ -143,7 +153,7 @@ def refused(answer: dict[str, Any], tail: list[str] | None = None) -> EndpointEr
     return EndpointError(f"the endpoint could not be brought up: {answer.get('error', answer)}{last}")
 
 
-def _explain(folder: RunFolder, answer: dict[str, Any] | None) -> EndpointError:
+def _explain(folder: RunFolder, answer: dict[str, Any] | None) -> NbmlopsError:
     if answer is None:
         answer = {"error": f"its supervisor gave no answer within {settings().start_timeout:g} s or ended"}
         return refused(answer, folder.last_lines(8))

@@ -133,6 +133,7 @@ class LocalTarget:
             rollout=now["rollout"],
             capture=now["capture"],
             comparisons=tuple(now["comparisons"]),
+            environments=now.get("environments", {}),  # a supervisor that runs since an earlier nbmlops has none
         )
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
@@ -253,7 +254,7 @@ class LocalTarget:
         write_json(folder.spec, to_file(after, self._workspace.home))
         try:
             self._end(folder)  # what a killed supervisor may have left
-            self._launch(folder)
+            self._launch(folder, checked=True)
         except BaseException:
             if before:
                 write_json(folder.spec, before)
@@ -261,8 +262,8 @@ class LocalTarget:
                 shutil.rmtree(folder.path)
             raise
 
-    def _launch(self, folder: RunFolder) -> None:
-        launch.launch(folder, self._workspace)
+    def _launch(self, folder: RunFolder, *, checked: bool = False) -> None:
+        launch.launch(folder, self._workspace, checked=checked)
 
     def _end(self, folder: RunFolder) -> None:
         """End a supervisor, gracefully if it lives, and whatever a dead one left."""

@@ -108,7 +108,7 @@ def make_plan(
 
 
 def plan_digest(target: str, current: EndpointSpec | None, wanted: EndpointSpec, *, running: bool = True) -> str:
-    """Return the digest of a plan; where bundles lie does not count, what is in them does."""
+    """Return the digest of a plan; where bundles and environments lie does not count, what is in them does."""
     before = None if current is None else _content(current)
     facts = {"target": target, "current": before, "wanted": _content(wanted), "running": running and before is not None}
     return digests.of_json(facts)
@@ -145,6 +145,7 @@ def _content(spec: EndpointSpec) -> dict[str, Any]:
         del arm["why"]  # words about measurements, which differ each time the same choice is made
         for holder in (arm, *arm["members"]):
             del holder["bundle"]
+            holder["proved"] = bool(holder.pop("python"))
     return data
 
 
@@ -187,7 +188,9 @@ def _facts(spec: EndpointSpec, arm: ArmSpec, manifests: Manifests) -> dict[str, 
         "runtime": arm.runtime,
         "bundle": short(arm.digest),
         "environment": short(str(facts.get("environment_id") or "")),
+        "proof": "in a fresh environment" if arm.is_proved else "skipped",
         "serving environment": short(str(facts.get("serving_environment_id") or "")),
+        "packages": "any" if arm.any_environment else "as locked",
         "cpu": "all cores" if resources.cpu is None else f"{resources.cpu:g} cores (soft)",
         "memory": "no limit" if resources.memory_mib is None else f"{resources.memory_mib} MiB a process (soft)",
         "workers": str(resources.workers),

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from nbmlops.core import digests
-from nbmlops.core.errors import Corrupt
+from nbmlops.core.errors import Corrupt, EndpointError
 from nbmlops.deployment.arms import ArmSpec, Model
 from nbmlops.deployment.child import Command
 from nbmlops.deployment.spec import EndpointSpec
@@ -20,7 +21,18 @@ from nbmlops.serving import source_files
 from nbmlops.serving.pins import LOCK_FILE
 
 ISLAND = "nbmlops_serving"  # the serving island's name inside a bundle
+CONFIG, TOKEN = "config.json", "token"  # of a server that stands alone
 UNBUFFERED = {"PYTHONUNBUFFERED": "1"}  # what a model prints is in the log when it was printed
+# Isolated, Python takes neither the user's own packages nor the current folder, so the bundle is put first by hand.
+LAUNCH = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module(sys.argv.pop(1), None, '__main__', True)"
+)
+# A server that stands alone ends when its input does, so that it never outlives the process that started it.
+WATCHED = (
+    "import os, sys, threading; threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True)"
+    f".start(); {LAUNCH}"
+)
+KERNELS_OWN = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "JPY_", "IPY")  # beginnings of variables that say how the kernel runs
 
 
 @dataclass(frozen=True, order=True)
@@ -67,8 +79,10 @@ def model_at(post: Post, spec: EndpointSpec) -> Model:
 
 
 def needs_worker(model: Model) -> bool:
-    """Whether a model runs in a process of its own: not ONNX, or packed with another serving island than ours."""
-    return model.runtime != "onnx" or not same_island(model.bundle)
+    """Whether a model runs in a process of its own: not ONNX, or packed with another island or other pins than ours."""
+    if model.runtime != "onnx" or not same_island(model.bundle):
+        return True
+    return bool(model.python) and not same_pins(model.bundle)
 
 
 @lru_cache
@@ -80,6 +94,24 @@ def same_island(bundle: Path) -> bool:
         if name.startswith(f"{ISLAND}/")
     }
     return not packed or packed == installed_island()
+
+
+@lru_cache
+def same_pins(bundle: Path) -> bool:
+    """Whether every package that the bundle's lock pins is installed here in that version."""
+    try:
+        lines = (bundle / "requirements.lock").read_text("utf-8").split()
+    except OSError:  # a bundle of before, which had none
+        return True
+    return all(_installed(line) for line in lines)
+
+
+def _installed(pin: str) -> bool:
+    name, _, version = pin.partition("==")
+    try:
+        return metadata.version(name) == version
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def manifest(bundle: Path) -> dict[str, Any]:
@@ -123,11 +155,51 @@ def scorer_command(post: Post, folder: Path, listener: int) -> Command:
 
 def worker_command(post: Post, model: Model, *, folder: Path, socket: Path) -> Command:
     """Return the command of a worker that serves `model` on `socket`."""
+    arguments = ("--bundle", str(model.bundle), "--socket", str(socket))
+    if model.python:
+        return Command(post.name, isolated(model.python, model.bundle, "worker", *arguments), clean(), folder)
     environment = os.environ | UNBUFFERED
     package = "nbmlops.serving"
     if not same_island(model.bundle):  # what it was packed with, it is served with
         package = ISLAND
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(model.bundle), os.environ.get("PYTHONPATH"))))
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a bundle holds what its digest says and no more
-    argv = (sys.executable, "-m", f"{package}.worker", "--bundle", str(model.bundle), "--socket", str(socket))
-    return Command(post.name, argv, environment, folder)
+    return Command(post.name, (sys.executable, "-m", f"{package}.worker", *arguments), environment, folder)
+
+
+def isolated(python: str | Path, bundle: Path, module: str, *arguments: str, code: str = LAUNCH) -> tuple[str, ...]:
+    """Return the command that runs a module of the bundle's own island in another environment, cut off from ours.
+
+    Parameters
+    ----------
+    python : path
+        The environment's interpreter.
+    bundle : pathlib.Path
+    module : str
+        Below the island.
+    *arguments : str
+    code : str
+        What runs it.
+
+    Raises
+    ------
+    EndpointError
+        The environment is gone.
+    """
+    if not Path(python).exists():
+        raise EndpointError(
+            f"the environment with {python}, which this version was proved in, was cleared away",
+            hint="Deploy the version again: its environment is made anew.",
+        )
+    return (str(python), "-I", "-u", "-c", code, str(bundle), f"{ISLAND}.{module}", *arguments)
+
+
+def served_alone(python: Path, bundle: Path, folder: Path) -> tuple[str, ...]:
+    """Return the command of a bundle's own server, configured by two files in `folder`; it ends when its input does."""
+    arguments = ("--config", str(folder / CONFIG), "--token-file", str(folder / TOKEN), "--port", "0")
+    return isolated(python, bundle, "__main__", *arguments, code=WATCHED)
+
+
+def clean() -> dict[str, str]:
+    """Return the environment variables without those that say how this kernel's own Python runs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(KERNELS_OWN)}

@@ -24,6 +24,7 @@ from nbmlops.deployment.capturing import Capturing
 from nbmlops.deployment.child import ChildFailed
 from nbmlops.deployment.compacting import Compacting
 from nbmlops.deployment.control import Changed, Control
+from nbmlops.deployment.environments import served_in
 from nbmlops.deployment.fleet import Fleet, Ground, resident
 from nbmlops.deployment.folder import RunFolder, socket_key, write_json
 from nbmlops.deployment.handover import Places
@@ -50,11 +51,14 @@ class Launch:
         None for a trial: nothing is written into a journal.
     attached : bool
         Whether it ends when its standard input does.
+    checked : bool
+        Whether models in another environment than their own are refused.
     """
 
     folder: RunFolder
     workspace: Workspace | None
     attached: bool
+    checked: bool = False
 
     @property
     def home(self) -> Path:
@@ -96,6 +100,7 @@ class Supervisor:
         self._capturing = Capturing()
         self._compacting = Compacting(launch.workspace, launch.folder.path.name, log)
         self._comparisons: dict[int, dict[str, Any]] = {}  # of each scorer, gone ones too: by shadow
+        self._environments: dict[str, dict[str, Any]] = {}  # by version, as the scorers said last
         self._changing = asyncio.Lock()
         self._stored: Stored | None = None
         self._is_stored = True  # on the disk, too
@@ -117,7 +122,7 @@ class Supervisor:
         """Start what the stored specification asks for; returns what the one who waits wants to know."""
         folder = self._launch.folder
         stored = storing.from_file(folder.read(folder.spec), self._launch.home)
-        await self._bring_to(stored.spec)
+        await self._bring_to(stored.spec, checked=self._launch.checked)
         self._follow(stored)
         await self._control.open()
         folder.state.unlink(missing_ok=True)
@@ -153,9 +158,9 @@ class Supervisor:
         self._end = because
         self._ending.set()
 
-    async def _bring_to(self, wanted: EndpointSpec) -> EndpointSpec:
+    async def _bring_to(self, wanted: EndpointSpec, *, checked: bool = True) -> EndpointSpec:
         keep_on_cores(self._pids(), wanted.resources.cpu, wanted.endpoint)
-        return await self._fleet.configure(wanted)
+        return await self._fleet.configure(wanted, checked=checked)
 
     def _pids(self) -> list[int]:
         return [os.getpid(), *(member.child.pid for member in self._fleet.members.values())]
@@ -212,6 +217,7 @@ class Supervisor:
     async def _count(self) -> Figures:
         """Ask the scorers for their figures, and add what only ever grows to that of those that are gone."""
         found = await self._fleet.stats()
+        self._environments = served_in(found) or self._environments
         for figures in found.values():
             pid = figures["pid"]
             self._last_request = max(self._last_request, time.monotonic() - figures["idle_s"])
@@ -343,6 +349,7 @@ class Supervisor:
             "since": stored.since,
             "rollout": self._watch.state(),
             "capture": self._capturing.state(),
+            "environments": self._environments,
             "comparisons": [
                 {"shadow": shadow, "counts": counts}
                 for of_one in self._comparisons.values()

@@ -36,13 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--attached", action="store_true")
+    parser.add_argument("--checked", action="store_true")
     options = parser.parse_args(argv)
     if not options.attached:
         _detach()
     announcement = os.dup(1)
     _point(1, os.devnull)
     workspace = Workspace(options.workspace) if options.workspace else None
-    code = asyncio.run(_run(Launch(RunFolder(options.folder), workspace, options.attached), announcement))
+    started = Launch(RunFolder(options.folder), workspace, options.attached, options.checked)
+    code = asyncio.run(_run(started, announcement))
     if options.attached and code == 0:  # whoever started the trial may have been killed
         shutil.rmtree(options.folder, ignore_errors=True)
     return code

@@ -51,6 +51,9 @@ class EndpointStatus(Record):
         ``committed``, ``dropped`` and ``failing``, where traffic is kept.
     comparisons : tuple of mapping
         ``shadow`` and ``counts`` of each process that compared a shadow's answers with those that callers got.
+    environments : mapping
+        Version -> ``environment_id`` of its run, ``serving_environment_id`` of what is installed where it is served,
+        ``locked``, the id that its bundle pins, and ``differs``, the packages that are not as pinned.
     """
 
     name: str
@@ -68,6 +71,7 @@ class EndpointStatus(Record):
     rollout: Mapping[str, Any] = field(default_factory=dict)
     capture: Mapping[str, Any] = field(default_factory=dict)
     comparisons: tuple[Mapping[str, Any], ...] = ()
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def traffic(self) -> dict[str, float]:

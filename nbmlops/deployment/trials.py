@@ -65,10 +65,19 @@ def trial(
     *,
     resources: Resources | None = None,
     limits: Limits | None = None,
+    python: str = "",
 ) -> Iterator[Trial]:
     """Serve one or several bundles for the length of the block; nothing is journalled and nothing is left.
 
     The first bundle gets all the traffic; the others, versions ``2``, ``3``, …, answer where a request asks for them.
+
+    Parameters
+    ----------
+    bundles : Bundle, path, or sequence of them
+    resources : Resources, optional
+    limits : Limits, optional
+    python : str
+        The interpreter that worker processes run; by default this one.
 
     Raises
     ------
@@ -80,7 +89,7 @@ def trial(
     spec = EndpointSpec(
         endpoint=NAME,
         model=NAME,
-        arms=tuple(_arm(place, path) for place, path in enumerate(paths)),
+        arms=tuple(_arm(place, path, python) for place, path in enumerate(paths)),
         resources=resources or Resources(),
         limits=limits or Limits.from_settings(),
     )
@@ -104,10 +113,11 @@ def trial(
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _arm(place: int, path: Path) -> ArmSpec:
+def _arm(place: int, path: Path, python: str) -> ArmSpec:
     runtime = str(manifest(path).get("runtime", ""))
     weight = 100.0 if place == 0 else 0.0
-    return ArmSpec(str(place + 1), NAME, path, digest=f"trial:{path.name}", runtime=runtime, weight=weight)
+    digest = f"trial:{path.name}"
+    return ArmSpec(str(place + 1), NAME, path, digest=digest, runtime=runtime, weight=weight, python=python)
 
 
 def _short_folder() -> Path:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import rfc8785
 import yaml
 
+from nbmlops.capture.distributions import canonical
 from nbmlops.core import digests
 from nbmlops.core.errors import InvalidObject
 from nbmlops.packaging.lock import lock
+from nbmlops.packaging.wheels import wheels_of
 from nbmlops.registry import mlmodel
 from nbmlops.serving import source_files
 
@@ -27,6 +29,9 @@ CELLS = "sources.json"
 
 GRAPH = "model.onnx"
 """Where a bundle keeps a converted model."""
+
+LOCK = "requirements.lock"
+"""Exact pins, in pip's syntax, of all that the bundle's server needs; paths in it begin at the bundle."""
 
 Source = Path | bytes
 
@@ -89,13 +94,15 @@ def plan(
     known = signature or mlmodel.signature(described)
     environment = captured.get("environment") or {}
     locked = lock(environment, model.runtime, serialization=model.facts.get("serialization", ""))
+    wheels = wheels_of(locked.packages, folder / "code", environment)
     assets = _below(folder, "assets", "assets")
     sources: dict[str, Source] = {
         **model.sources,
         **_cells(captured, model.runtime),
         **_island(),
         **assets,
-        "requirements.lock": locked.text.encode(),
+        **{wheel.place: wheel.content for wheel in wheels},
+        LOCK: locked.with_wheels({wheel.package: wheel.place for wheel in wheels}).encode(),
     }
     manifest = {
         "format": FORMAT,
@@ -104,7 +111,10 @@ def plan(
         "signature": _canonical_signature(known if onnx is None else onnx.served(known)),
         "environment_id": environment.get("id", ""),
         "serving_environment_id": locked.id,
+        "python": locked.python,
+        "commits": {canonical(one.name): one.commit for one in locked.packages if one.commit},
         "onnx": None if onnx is None else onnx.interface(),
+        "provider": "" if onnx is None else onnx.provider,
         "code": list(model.code),
         "assets": sorted({"/".join(name.split("/")[:2]) for name in assets}),
         "files": {name: _digest(source) for name, source in sorted(sources.items())},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nbmlops.capture import Package, environment_id
@@ -27,12 +27,27 @@ class Lock:
     ----------
     id : str
         ``sha256:…`` of the Python minor version and the sorted pins, as `nbmlops.capture.environment_id` makes it.
-    text : str
-        In pip's syntax, sorted by name.
+    python : str
+        Python's minor version, as in ``3.11``.
+    packages : tuple of Package
+        Sorted by name.
     """
 
     id: str
-    text: str
+    python: str
+    packages: tuple[Package, ...] = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """In pip's syntax, one pin a line."""
+        return self.with_wheels({})
+
+    def with_wheels(self, wheels: Mapping[str, str]) -> str:
+        """Return the text in which some packages, by canonical name, are files beside it: ``./wheels/NAME.whl``."""
+        places = (wheels.get(canonical(one.name)) for one in self.packages)
+        return "".join(
+            f"./{place}\n" if place else f"{one.pin}\n" for one, place in zip(self.packages, places, strict=True)
+        )
 
 
 def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "") -> Lock:
@@ -59,7 +74,6 @@ def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "
     for name in closure - pins.keys():
         here = index.by_name[name]
         pins[name] = Package(here.name, here.version, *here.origin)
-    packages = [pins[name] for name in sorted(pins)]
+    packages = tuple(pins[name] for name in sorted(pins))
     python = environment.get("python") or ".".join(platform.python_version_tuple()[:2])
-    text = "".join(f"{package.pin}\n" for package in packages)
-    return Lock(id=environment_id(python, packages), text=text)
+    return Lock(id=environment_id(python, packages), python=python, packages=packages)

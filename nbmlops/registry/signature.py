@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
 from nbmlops.registry import arguments, categories, mlflow_door, nulls
@@ -36,16 +38,8 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
     known: Signature = {"params": params} if params else {}
     if inputs is None:
         return {**UNKNOWN, "task": task_of(obj), "classes": classes_of(obj)} | known
-    answered = set() if reference is None else nulls.answered(obj, inputs, reference.inputs)
-    if inputs.form == "array":
-        columns: Any = _tensor_of(inputs, answered)
-    else:
-        alone = {"series": True} if inputs.form == "series" else {}
-        known = {} if reference is None else categories.known(obj, inputs, reference.inputs)
-        columns = [
-            column | _nulls(column["name"] in answered) | _known(known.get(column["name"])) | alone
-            for column in columns_of(inputs.frame)
-        ]
+    with threadpool_limits(1):  # threads that wait for each other make a few rows slow on a busy machine
+        columns = _inputs(obj, inputs, reference)
     return {
         "inputs": columns,
         "outputs": None if reference is None else _outputs(reference.predictions),
@@ -53,6 +47,19 @@ def infer(obj: Any, inputs: Inputs | None, reference: Reference | None) -> Signa
         "classes": reference.classes if reference else classes_of(obj),
         "example": example_of(inputs.frame.head(EXAMPLE_ROWS)),
     } | known
+
+
+def _inputs(obj: Any, inputs: Inputs, reference: Reference | None) -> list[dict[str, Any]] | dict[str, Any]:
+    """Return the form of the inputs: what the data show, and what the object itself takes beyond them."""
+    answered = set() if reference is None else nulls.answered(obj, inputs, reference.inputs)
+    if inputs.form == "array":
+        return _tensor_of(inputs, answered)
+    closed = {} if reference is None else categories.known(obj, inputs, reference.inputs)
+    alone = {"series": True} if inputs.form == "series" else {}
+    return [
+        column | _nulls(column["name"] in answered) | _known(closed.get(column["name"])) | alone
+        for column in columns_of(inputs.frame)
+    ]
 
 
 def task_of(obj: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .metrics import ArmMetrics
 from .observations import Observations
 from .oip.wire import TensorDialect
 from .outputs import AnswerEncoder
+from .pins import Installed, installed_for
 from .remote import WorkerBackend
 from .runtimes import Runtime, make_runtime
 
@@ -33,11 +34,22 @@ class Arm:
     backend : Backend
     quick : Runtime, optional
         The runtime to call on the event loop's own thread.
+    members : mapping of str to pathlib.Path
+        The bundles of an ensemble's members.
     """
 
-    def __init__(self, config: ArmConfig, bundle: Bundle, backend: Backend, *, quick: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        config: ArmConfig,
+        bundle: Bundle,
+        backend: Backend,
+        *,
+        quick: Runtime | None = None,
+        members: Mapping[str, Path] | None = None,
+    ) -> None:
         self.config = config
         self.bundle = bundle
+        self._loaded = members or {f"{config.model}/{config.version}": bundle.path}
         self.decoder = make_decoder(bundle.signature)
         self.dialect = TensorDialect(bundle)
         self.metrics = ArmMetrics()
@@ -76,6 +88,23 @@ class Arm:
             await asyncio.sleep(0.05)
         await self.batcher.close()
 
+    def environments(self) -> dict[str, Installed]:
+        """Return of each model that is loaded what is installed in the process that runs it."""
+        backend = self.batcher.backend
+        backends = backend.members if isinstance(backend, EnsembleBackend) else [backend] * len(self._loaded)
+        return {
+            model: (one.installed or Installed()) if isinstance(one, WorkerBackend) else installed_for(path)
+            for (model, path), one in zip(self._loaded.items(), backends, strict=True)
+        }
+
+    def environment(self) -> dict[str, Any]:
+        """Return the ids of its environments, empty where members have several, and what differs from the locks."""
+        found = self.environments()
+        differs = [f"{model}: {one}" for model, at in found.items() for one in at.differs]
+        told = {"environment_id": _one({one.environment_id for one in found.values()})}
+        told["serving_environment_id"] = _one({one.serving_environment_id for one in found.values()})
+        return {**told, "locked": _one({one.locked for one in found.values()}), "differs": differs}
+
     def description(self) -> dict[str, Any]:
         """Return what ``/version`` says of the arm."""
         manifest = self.bundle.manifest
@@ -85,9 +114,9 @@ class Arm:
             "version": self.config.version,
             "weight": self.config.weight,
             "runtime": manifest.runtime,
+            "provider": self.bundle.provider,
             "bundle": self.bundle.digest,
-            "environment_id": manifest.environment_id,
-            "serving_environment_id": manifest.serving_environment_id,
+            **self.environment(),
             "outputs": self.outputs,
             "ready": self.ready,
             "members": [f"{one.model}/{one.version}" for one in self.config.members],
@@ -115,11 +144,16 @@ def _load_ensemble(config: ArmConfig) -> Arm:
     bundles = [read_bundle(Path(member.bundle)) for member in members]
     made = combination(config.combine, [one.weight for one in members], [bundle.signature for bundle in bundles])
     bundle = replace(bundles[0], signature=made.signature)
+    paths = {f"{member.model}/{member.version}": one.path for member, one in zip(members, bundles, strict=True)}
     if all(member.socket is None for member in members):
         runtime = EnsembleRuntime([make_runtime(one) for one in bundles], made)
-        return Arm(config, bundle, ThreadBackend(runtime), quick=runtime if runtime.inline else None)
+        return Arm(config, bundle, ThreadBackend(runtime), quick=runtime if runtime.inline else None, members=paths)
     backends = [_member_backend(member, one) for member, one in zip(members, bundles, strict=True)]
-    return Arm(config, bundle, EnsembleBackend(backends, made))
+    return Arm(config, bundle, EnsembleBackend(backends, made), members=paths)
+
+
+def _one(ids: set[str]) -> str:
+    return next(iter(ids)) if len(ids) == 1 else ""
 
 
 def _member_backend(member: MemberConfig, bundle: Bundle) -> Backend:

@@ -15,6 +15,8 @@ from .signature import Signature, parse_signature
 
 FORMAT = 1
 CELLS = "sources.json"
+CPU = "CPUExecutionProvider"
+GRAPHS = ("onnx", "hybrid")  # runtimes that run a graph in ONNX Runtime
 RUNTIMES = ("onnx", "sklearn", "pyfunc", "hybrid")
 
 
@@ -56,7 +58,7 @@ class OnnxOutputs(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """``bundle.json``."""
+    """``bundle.json``; `provider` is ONNX Runtime's name of what it computes on, empty for the CPU."""
 
     format: int
     runtime: str
@@ -65,7 +67,9 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, str]
     environment_id: str = ""
     serving_environment_id: str = ""
+    python: str = ""
     onnx: OnnxOutputs | None = None
+    provider: str = ""
     code: list[str] = []
     assets: list[str] = []
 
@@ -82,6 +86,11 @@ class Bundle:
     @property
     def model_path(self) -> Path:
         return self.path / self.manifest.model.path
+
+    @property
+    def provider(self) -> str:
+        """ONNX Runtime's name of what computes the model; empty where that is not ONNX Runtime."""
+        return (self.manifest.provider or CPU) if self.manifest.runtime in GRAPHS else ""
 
 
 def show_cells(bundle: Bundle) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from time import monotonic
 from typing import Any
+
+import msgspec
 
 from .application import Application
 from .arms import Arm, load_arm
@@ -12,6 +15,7 @@ from .configuration import ArmConfig, ServingConfig, parse_config
 from .ensemble import EnsembleBackend
 from .errors import ServingError, WorkerUnavailable
 from .observations import Observations
+from .pins import installed_for
 from .remote import WorkerBackend
 from .router import Router
 
@@ -79,6 +83,19 @@ class Control:
     def _weights(config: ServingConfig | None) -> dict[str, float]:
         return {arm.name: arm.weight for arm in config.arms} if config else {}
 
+    @staticmethod
+    def installed(bundle: Any) -> dict[str, Any]:
+        """Return what is installed in this process for the lock of a bundle, by its path.
+
+        Raises
+        ------
+        ServingError
+        """
+        try:
+            return {"installed": msgspec.to_builtins(installed_for(Path(bundle)))}
+        except (OSError, TypeError, msgspec.MsgspecError) as error:
+            raise ServingError("invalid_bundle", f"{bundle} holds no readable bundle.json ({error})") from error
+
     def look(self) -> tuple[ServingConfig, dict[str, Observations]]:
         """Return the configuration in force and what its arms counted at this split of traffic."""
         application = self._application
@@ -110,6 +127,7 @@ class Control:
                     "weight": arm.config.weight,
                     "ready": arm.ready,
                     "observations": arm.observations.to_dict(),
+                    "environment": arm.environment(),
                 }
                 for name, arm in arms.items()
             },

@@ -53,7 +53,8 @@ class ServingError(Exception):
     Parameters
     ----------
     code : str
-        ``invalid_bundle``, ``corrupt_bundle``, ``invalid_configuration``, ``model_failed`` or ``worker_unreachable``.
+        ``invalid_bundle``, ``corrupt_bundle``, ``invalid_configuration``, ``model_failed``, ``provider_unavailable``
+        or ``worker_unreachable``.
     message : str
         What was found and what was expected.
     """

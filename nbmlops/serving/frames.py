@@ -14,6 +14,7 @@ from .documents import Output
 from .failures import Failure
 from .inputs import Generic, ModelInput, Table, Tensor, Tensors
 from .outputs import Outputs
+from .pins import Installed
 
 Array = NDArray[Any]
 MAX_FRAME = 256 * 2**20  # bytes; a body of the default limit decodes to well under this
@@ -33,11 +34,12 @@ class ArrayData(msgspec.Struct, array_like=True):
 
 
 class Hello(msgspec.Struct):
-    """A worker's first frame: what it can answer."""
+    """A worker's first frame: what it can answer, and what is installed where it runs."""
 
     pid: int
     runtime: str
     outputs: tuple[str, ...]
+    installed: Installed | None = None
 
 
 class ScoreFrame(msgspec.Struct):

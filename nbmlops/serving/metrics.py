@@ -275,7 +275,9 @@ class ServerMetrics:
     def _facts(self, scorers: int) -> Iterator[Metric]:
         model = InfoMetricFamily("nbmlops_model", "What is served.", labels=["endpoint", "model", "version"])
         for arm in self._arms.values():
-            facts = {"arm": arm.config.name, "runtime": arm.bundle.manifest.runtime, "bundle": arm.bundle.digest}
+            bundle = arm.bundle
+            facts = {"arm": arm.config.name, "runtime": bundle.manifest.runtime, "bundle": bundle.digest}
+            facts |= {"provider": bundle.provider} if bundle.provider else {}
             model.add_metric([self.endpoint, arm.config.model, arm.config.version], facts)
         server = InfoMetricFamily("nbmlops_server", "The server.", labels=["endpoint"])
         server.add_metric([self.endpoint], {"server": __version__})

@@ -151,7 +151,8 @@ def _json(schema: Schema) -> Schema:
 def _version_schema() -> Schema:
     arm = {
         **dict.fromkeys(("name", "model", "version", "runtime", "bundle"), _TEXT),
-        **dict.fromkeys(("environment_id", "serving_environment_id"), _TEXT),
+        **dict.fromkeys(("environment_id", "serving_environment_id", "locked"), _TEXT),
+        "differs": {"type": "array", "items": _TEXT},
         "weight": {"type": "number"},
         "outputs": {"type": "array", "items": _TEXT},
         "ready": {"type": "boolean"},

@@ -6,21 +6,23 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 LOCK_FILE = "requirements.lock"
+MANIFEST = "bundle.json"
 PYTHON = "python"
 
 # NAME==VERSION, with whatever pip lets follow it; an editable install is kept as a comment of that form.
 _EXACT = re.compile(r"(?:# )?([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 _DIRECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*) @ (\S+)")
 _COMMIT = re.compile(r"@([0-9a-f]{7,64})(?:#|$)")
-_WHEEL = re.compile(r"/[A-Za-z0-9_.]+-([^-/]+)-[^/]*\.whl(?:#|$)")
+_WHEEL = re.compile(r"\./[^#]*?([A-Za-z0-9_.]+)-([^-/]+)-[^/]*\.whl")
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -34,11 +36,14 @@ class Pin(msgspec.Struct, frozen=True):
         Of a package that comes from version control.
     address : str
         Where it comes from, unless from an index.
+    is_shipped : bool
+        Whether it is a wheel in the bundle, which holds what its own digest says and knows no commit any more.
     """
 
     version: str = ""
     commit: str = ""
     address: str = ""
+    is_shipped: bool = False
 
     @property
     def told(self) -> str:
@@ -62,15 +67,30 @@ class Installed(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    id : str
-        ``sha256:…`` over the Python minor version and what is installed for each pin, made as the bundle's own
-        ``serving_environment_id`` is; empty where the bundle has no lock.
+    environment_id : str
+        Of the run that made the model, as the bundle says.
+    serving_environment_id : str
+        ``sha256:…`` over the Python minor version and what is installed here for each pin of the bundle; empty where
+        it has no lock.
+    locked : str
+        The same of the bundle's own pins.
     differs : tuple of Difference
         Sorted by name, Python first.
     """
 
-    id: str = ""
+    environment_id: str = ""
+    serving_environment_id: str = ""
+    locked: str = ""
     differs: tuple[Difference, ...] = ()
+
+
+class _Ids(msgspec.Struct):
+    """What ``bundle.json`` says of environments."""
+
+    environment_id: str = ""
+    serving_environment_id: str = ""
+    python: str = ""
+    commits: dict[str, str] = {}
 
 
 def read_pins(text: str) -> dict[str, Pin]:
@@ -84,44 +104,43 @@ def read_pins(text: str) -> dict[str, Pin]:
         if exact := _EXACT.match(line):
             found[canonical(exact[1])] = Pin(exact[2])
         elif direct := _DIRECT.match(line):
-            found[canonical(direct[1])] = _direct(direct[2])
+            commit = _COMMIT.search(direct[2])
+            found[canonical(direct[1])] = Pin("", commit[1] if commit else "", direct[2])
+        elif wheel := _WHEEL.match(line):
+            found[canonical(wheel[1])] = Pin(wheel[2], is_shipped=True)
     return found
 
 
-def _direct(address: str) -> Pin:
-    commit, wheel = _COMMIT.search(address), _WHEEL.search(address)
-    return Pin(wheel[1] if wheel else "", commit[1] if commit else "", address)
-
-
-def installed_for(bundle: Path, *, python: str = "") -> Installed:
-    """Return what is installed here for the lock of a bundle.
+@cache
+def installed_for(bundle: Path) -> Installed:
+    """Return what this process has for the lock of a bundle.
 
     What was looked up once holds for the process's life: it goes on with what it has loaded, whatever is installed
     below it meanwhile.
-
-    Parameters
-    ----------
-    bundle : pathlib.Path
-    python : str
-        The minor version that the bundle was locked with, as in ``3.11``; empty where that is not known.
     """
+    return compared(bundle, installed)
+
+
+def compared(bundle: Path, look: Callable[[str], Pin]) -> Installed:
+    """Return what there is for the lock of a bundle, where `look` tells what is installed under a name."""
+    ids = msgspec.json.decode((bundle / MANIFEST).read_bytes(), type=_Ids)
     try:
         pins = read_pins((bundle / LOCK_FILE).read_text())
-    except OSError:
-        return Installed()
-    return compared(pins, python)
-
-
-def compared(pins: Mapping[str, Pin], python: str = "") -> Installed:
-    """Return what is installed here for `pins`."""
-    here = {name: installed(name) for name in pins}
-    differs = [
+    except FileNotFoundError:
+        return Installed(ids.environment_id, "", ids.serving_environment_id)
+    pins = {name: replace(pin, commit=pin.commit or ids.commits.get(name, "")) for name, pin in pins.items()}
+    here = {name: _known(look(name), pins[name]) for name in pins}
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    differs = [Difference(PYTHON, ids.python, minor)] if ids.python not in ("", minor) else []
+    differs += [
         Difference(name, pins[name].told, here[name].told) for name in sorted(pins) if not _same(pins[name], here[name])
     ]
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if python and python != minor:
-        differs.insert(0, Difference(PYTHON, python, minor))
-    return Installed(_digest(minor, here) if pins else "", tuple(differs))
+    return Installed(ids.environment_id, _digest(minor, here), ids.serving_environment_id, tuple(differs))
+
+
+def _known(here: Pin, pin: Pin) -> Pin:
+    """Return what is installed with the commit that it was packed from, where it came as a wheel of the bundle."""
+    return replace(here, commit=pin.commit) if pin.is_shipped and here.version and not here.commit else here
 
 
 def _same(pin: Pin, here: Pin) -> bool:
@@ -138,8 +157,7 @@ def _digest(minor: str, here: Mapping[str, Pin]) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-@cache
-def installed(name: str) -> Pin:
+def find_installed(name: str) -> Pin:
     """Return version and commit of what is installed under a canonical name; without a version it is missing."""
     try:
         found = distribution(name)
@@ -148,6 +166,9 @@ def installed(name: str) -> Pin:
     # `found.version` parses the whole file with its description, which takes ten times as long.
     head = re.search(r"^Version: (.+)$", found.read_text("METADATA") or found.read_text("PKG-INFO") or "", re.MULTILINE)
     return Pin(head[1].strip() if head else found.version, _commit(found.read_text("direct_url.json") or ""))
+
+
+installed = cache(find_installed)
 
 
 def _commit(direct_url: str) -> str:

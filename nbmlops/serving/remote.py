@@ -18,6 +18,7 @@ from .errors import ModelFailed, WorkerUnavailable
 from .frames import AnswerFrame, FrameError, Hello, answer_outputs, pack, read_frame, score_frame
 from .inputs import ModelInput
 from .outputs import Outputs
+from .pins import Installed
 
 RECONNECT_S = 5.0
 _PAUSE_S = 0.05
@@ -39,6 +40,7 @@ class WorkerBackend:
     def __init__(self, socket: str, *, batches: bool) -> None:
         self.batches = batches
         self.outputs: tuple[str, ...] = OUTPUTS
+        self.installed: Installed | None = None
         self._socket = socket
         self._numbers = itertools.count()
         self._calls: dict[int, asyncio.Future[AnswerFrame]] = {}
@@ -118,7 +120,8 @@ class WorkerBackend:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        self.outputs = self._hello.decode(await read_frame(reader)).outputs
+        hello = self._hello.decode(await read_frame(reader))
+        self.outputs, self.installed = hello.outputs, hello.installed
         self._up.set()
         while True:
             answer = self._answer.decode(await read_frame(reader))

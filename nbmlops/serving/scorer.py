@@ -1,9 +1,9 @@
 """The scorer process: answers HTTP on an inherited socket and takes orders on stdin.
 
 ``python -m nbmlops.serving.scorer --fd N``. Each line on stdin is an order and is answered by one line on stdout:
-``{"op": "configure", "config": {…}}``, ``{"op": "stats"}``, ``{"op": "drain"}``. The first line on stdout says that
-the process is there. It accepts connections once it was configured; until then they wait in the socket's queue.
-When stdin ends, it finishes what is in flight and ends too.
+``{"op": "configure", "config": {…}}``, ``{"op": "installed", "bundle": PATH}``, ``{"op": "stats"}``,
+``{"op": "drain"}``. The first line on stdout says that the process is there. It accepts connections once it was
+configured; until then they wait in the socket's queue. When stdin ends, it finishes what is in flight and ends too.
 """
 
 from __future__ import annotations
@@ -90,6 +90,8 @@ class Scorer:
                 result = await self._control.configure(order.get("config"))
                 self._configured.set()
                 return {"ok": True, **result}
+            if operation == "installed":
+                return {"ok": True, **self._control.installed(order.get("bundle"))}
             if operation == "stats":
                 return {"ok": True, "stats": self._control.stats()}
             if operation == "drain":

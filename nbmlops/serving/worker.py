@@ -25,6 +25,7 @@ from .bundle import read_bundle
 from .errors import ModelFailed, ServingError
 from .frames import AnswerFrame, FrameError, Hello, ScoreFrame, model_input, pack, pack_array, read_frame
 from .outputs import to_json
+from .pins import Installed, installed_for
 from .runtimes import Runtime, make_runtime
 
 
@@ -46,9 +47,9 @@ def answer(runtime: Runtime, frame: ScoreFrame) -> bytes:
 class Worker:
     """Serves one runtime to any number of scorers, one call at a time."""
 
-    def __init__(self, runtime: Runtime, name: str) -> None:
+    def __init__(self, runtime: Runtime, name: str, installed: Installed | None = None) -> None:
         self._runtime = runtime
-        self._hello = Hello(os.getpid(), name, runtime.outputs)
+        self._hello = Hello(os.getpid(), name, runtime.outputs, installed)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._decoder = msgspec.msgpack.Decoder(ScoreFrame)
         self._scorers: set[asyncio.StreamWriter] = set()
@@ -58,7 +59,9 @@ class Worker:
         socket.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._connected, path=str(socket))
         socket.chmod(0o600)
-        print(json.dumps({"ready": True, "pid": os.getpid(), "runtime": self._hello.runtime}), flush=True)  # noqa: T201
+        installed = msgspec.to_builtins(self._hello.installed)
+        ready = {"ready": True, "pid": os.getpid(), "runtime": self._hello.runtime, "installed": installed}
+        print(json.dumps(ready), flush=True)  # noqa: T201
         await stop.wait()
         server.close()
         for writer in self._scorers:
@@ -92,13 +95,13 @@ def watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     threading.Thread(target=wait, name="stdin", daemon=True).start()
 
 
-async def _main(runtime: Runtime, name: str, socket: Path) -> None:
+async def _main(worker: Worker, socket: Path) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     watch_stdin(loop, stop)
-    await Worker(runtime, name).serve(socket, stop)
+    await worker.serve(socket, stop)
 
 
 def main() -> int:
@@ -107,15 +110,18 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's folder")
     parser.add_argument("--socket", type=Path, required=True, help="the path of the Unix socket to answer on")
     arguments = parser.parse_args()
+    installed = Installed()
     try:
         bundle = read_bundle(arguments.bundle.absolute())
         socket = arguments.socket.absolute()
+        installed = installed_for(bundle.path)
         enter(bundle.path, Path.cwd())
         runtime = make_runtime(bundle)
     except ServingError as error:
-        print(json.dumps({"ready": False, "code": error.code, "error": str(error)}), flush=True)  # noqa: T201
+        told = "; ".join([str(error), *map(str, installed.differs)])  # an old model in a new library fails like this
+        print(json.dumps({"ready": False, "code": error.code, "error": told}), flush=True)  # noqa: T201
         return 1
-    asyncio.run(_main(runtime, bundle.manifest.runtime, socket))
+    asyncio.run(_main(Worker(runtime, bundle.manifest.runtime, installed), socket))
     return 0
 
 

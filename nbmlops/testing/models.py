@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import ArmSpec
 
 MODEL = "offset"
+Captured = dict[str, Any]  # as the registry stores it: `environment`, …
 SIGNATURE: dict[str, Any] = {
     "inputs": [{"name": "x", "type": "double", "required": True, "nullable": False}],
     "outputs": [{"name": "y", "type": "double", "required": True, "nullable": False}],
@@ -32,10 +33,13 @@ class OneVersion:
         A model folder as MLflow writes it.
     facts : dict
         The version's signature.
+    capture : dict
+        What was captured of it.
     """
 
     folder: Path
     facts: dict[str, Any]
+    capture: dict[str, Any] = field(default_factory=dict)
 
     def model_folder(self, ref: str) -> Path:
         """Return the model's folder."""
@@ -46,11 +50,11 @@ class OneVersion:
         return self.facts
 
     def captured(self, ref: str) -> dict[str, Any]:
-        """Return an empty capture."""
-        return {}
+        """Return what was captured, nothing by default."""
+        return self.capture
 
 
-def offset_onnx(workspace: Workspace, version: str, value: float) -> ArmSpec:
+def offset_onnx(workspace: Workspace, version: str, value: float, *, captured: Captured | None = None) -> ArmSpec:
     """Return an arm that adds `value` to column ``x``, as an ONNX bundle in the workspace."""
     from onnx import TensorProto, helper
 
@@ -69,11 +73,12 @@ def offset_onnx(workspace: Workspace, version: str, value: float) -> ArmSpec:
     onnx = OnnxModel(model.SerializeToString(), "testing", inputs, "y", None, 13)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "MLmodel").write_text(yaml.safe_dump({"flavors": {}}))
-        bundle = build_bundle(OneVersion(Path(folder), SIGNATURE), MODEL, onnx=onnx, workspace=workspace)
+        models = OneVersion(Path(folder), SIGNATURE, captured or {})
+        bundle = build_bundle(models, MODEL, onnx=onnx, workspace=workspace)
     return ArmSpec(version, MODEL, bundle.path, bundle.digest, bundle.runtime)
 
 
-def pickled(workspace: Workspace, version: str, model: Any) -> ArmSpec:
+def pickled(workspace: Workspace, version: str, model: Any, *, captured: Captured | None = None) -> ArmSpec:
     """Return an arm that serves any object with ``predict`` from a pickle, in a process of its own."""
     import cloudpickle
 
@@ -83,15 +88,15 @@ def pickled(workspace: Workspace, version: str, model: Any) -> ArmSpec:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": {}, "sklearn": flavor}}))
         (Path(folder) / "model.pkl").write_bytes(cloudpickle.dumps(model))
-        bundle = build_bundle(OneVersion(Path(folder), SIGNATURE), MODEL, workspace=workspace)
+        bundle = build_bundle(OneVersion(Path(folder), SIGNATURE, captured or {}), MODEL, workspace=workspace)
     return ArmSpec(version, MODEL, bundle.path, bundle.digest, bundle.runtime)
 
 
-def offset_pickled(workspace: Workspace, version: str, value: float) -> ArmSpec:
+def offset_pickled(workspace: Workspace, version: str, value: float, *, captured: Captured | None = None) -> ArmSpec:
     """Return an arm that adds `value` to column ``x``, as a pickled object in a worker process."""
 
     class Offset:  # inside, so that its code is pickled with it
         def predict(self, rows: Any) -> Any:
             return rows["x"].to_numpy() + value
 
-    return pickled(workspace, version, Offset())
+    return pickled(workspace, version, Offset(), captured=captured)

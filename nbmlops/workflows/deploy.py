@@ -67,6 +67,11 @@ Digest = Annotated[
         completes="plan",
     ),
 ]
+Proved = Annotated[bool, Parameter("Replay the saved rows in this kernel alone, not in a fresh environment.")]
+Fetch = Annotated[bool, Parameter("Let uv fetch packages of the lock that are neither installed here nor cached.")]
+AnyEnvironment = Annotated[
+    bool, Parameter("Serve it although other packages are installed than its lock pins; kept in the journal.")
+]
 Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
@@ -92,13 +97,17 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     plan: PlanOnly = False,
     apply: Digest | None = None,
     auth: Auth = True,
+    proof: Proved = True,
+    fetch: Fetch = False,
+    any_environment: AnyEnvironment = False,
     trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
     """Serve a model version behind a local HTTP endpoint.
 
-    The saved sample is replayed through the real server first: ONNX Runtime serves the version only where its answers
-    equal the fitted object's, and the version's own runtime otherwise. Requests in flight are never dropped. While a
+    It is proved first: the real server is started in a fresh environment made from the version's lock, and the saved
+    sample is replayed through it. ONNX Runtime serves the version only where its answers equal the fitted object's, and
+    the version's own runtime otherwise. Requests in flight are never dropped. While a
     new version shares the traffic with what served before, guardrails compare their error rates, latencies and
     predictions, and return the traffic by themselves where the new one is worse.
 
@@ -142,6 +151,12 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         with, or it is refused because something moved since.
     auth : bool, default True
         False opens the endpoint to every user of this machine.
+    proof : bool, default True
+        False skips the proof: the rows are replayed in this kernel's environment alone.
+    fetch : bool, default False
+        Let the proof fetch packages of the lock that are neither installed here nor in uv's cache.
+    any_environment : bool, default False
+        Serve the version although other packages are installed where it is served than its bundle pins.
     trust : bool, default False
         Serve a version that this workspace did not register.
     reason : str, optional
@@ -154,32 +169,15 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     ------
     Refused
         The served answers differ from the fitted object's, the endpoint serves another model, the members of an
-        ensemble take different columns, or what `apply` names is no longer what would be done.
+        ensemble take different columns, other packages are installed than the bundle pins, or what `apply` names is
+        no longer what would be done.
     EndpointError
         The server does not start; its last lines are in the message. What served before still serves.
     """
+    given = dict(locals())
     check_reason("deploy", reason)
     session = reconciled()
-    asked = Asked(
-        ref,
-        endpoint,
-        target,
-        cpu=cpu,
-        memory=memory,
-        workers=workers,
-        traffic=traffic,
-        shadow=shadow,
-        progressive=None if progressive is None else tuple(progressive),
-        hold=hold,
-        guardrails=guardrails,
-        rules=None if rules is None else tuple(rules),
-        combine=combine,
-        capture=capture,
-        sample=sample,
-        redact=None if redact is None else tuple(redact),
-        port=port,
-        auth=auth,
-    )
+    asked = Asked.of(given)
     if plan:
         return _shown(session, asked, trust=trust)
     return _carried(session, asked, apply, trust=trust, reason=reason)
@@ -187,7 +185,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
 
 def _shown(session: Session, asked: Asked, *, trust: bool) -> DeploymentPlan:
     """Return the plan, which is kept by its digest and can apply itself."""
-    made = planned(session, asked, trust=trust)
+    made = planned(session, asked, trust=trust, later=True)
     keep(session, made)
 
     def carry(reason: str | None) -> Endpoint:
@@ -226,6 +224,8 @@ def _apply(session: Session, made: Planned, *, reason: str | None) -> Endpoint:
             arms=[for_journal(arm) for arm in spec.arms],
             resources=spec.resources.to_dict(),
             replay=dict(ready.replay),
+            proof=ready.arm.is_proved,
+            environments={version: dict(said) for version, said in status.environments.items()},
             revision=status.revision,
         )
     return open_endpoint(session.workspace, session.journal, name)

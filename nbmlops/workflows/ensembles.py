@@ -55,7 +55,15 @@ def parse(ref: str) -> tuple[Member, ...]:
 
 
 def prepare_ensemble(
-    session: Session, ref: str, *, combine: str = "mean", model: str | None = None, trust: bool = False
+    session: Session,
+    ref: str,
+    *,
+    combine: str = "mean",
+    model: str | None = None,
+    trust: bool = False,
+    proof: bool = False,
+    fetch: bool = False,
+    later: bool = False,
 ) -> tuple[ArmSpec, Prepared]:
     """Return the arm of an ensemble, and what is kept of its members' replays.
 
@@ -65,6 +73,9 @@ def prepare_ensemble(
         The weighted mean of values or probabilities, or the label with the most weight behind it.
     model : str, optional
         Name of the model that the endpoint serves; by default the members' own, where they share one.
+
+    trust, proof, fetch, later : bool
+        As of :func:`nbmlops.workflows.prepare.prepare`.
 
     Raises
     ------
@@ -80,7 +91,7 @@ def prepare_ensemble(
     asked = parse(ref)
     versions = [session.registry.version(member.ref) for member in asked]
     check_fit(versions, [session.registry.signature(version.reference) for version in versions])
-    prepared = [prepare(session, version, trust=trust) for version in versions]
+    prepared = [prepare(session, version, trust=trust, proof=proof, fetch=fetch, later=later) for version in versions]
     members = [
         MemberSpec(
             version=str(version.version),
@@ -89,6 +100,7 @@ def prepare_ensemble(
             digest=ready.bundle.digest,
             runtime=ready.bundle.runtime,
             weight=member.weight,
+            python=ready.python,
         )
         for member, version, ready in zip(asked, versions, prepared, strict=True)
     ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nbmlops.core.display import Results, results
 from nbmlops.core.errors import InvalidInput, NotFound
 from nbmlops.core.references import ModelReference, nearest
-from nbmlops.workflows.parameters import ModelRef, Parameter, Time, moment
+from nbmlops.core.workspace import storage_errors
+from nbmlops.workflows.parameters import Folder, ModelRef, Parameter, Time, moment
 from nbmlops.workflows.session import Session, current
 
 if TYPE_CHECKING:
     from nbmlops.capture import Environment, PackageChange
     from nbmlops.journal import Events, History, Snapshot, Verification
+    from nbmlops.packaging.restoring import Restored
 
 EventType = Annotated[str, Parameter("Only events of this type, as in model.registered or 'endpoint.*'.", "TYPE")]
 Subject = Annotated[str, Parameter("Only events about this, as in endpoint/flights or 'model/*'.", "SUBJECT")]
@@ -95,7 +98,10 @@ def environment(
     ref: ModelRef | None = None,
     *,
     diff: Annotated[str, Parameter("Compare with this model version's.", "REF", completes="model")] | None = None,
-) -> Environment | Results[PackageChange]:
+    out: Annotated[Folder, Parameter("Write it as a lock, a conda environment and a Dockerfile.")] | None = None,
+    restore: Annotated[Folder, Parameter("Make it here, with the version's own modules and cells.")] | None = None,
+    fetch: Annotated[bool, Parameter("Let uv fetch what is neither installed here nor cached.")] = False,
+) -> Environment | Results[PackageChange] | Path | Restored:
     """Show the environment of this kernel or of a model version, or a difference.
 
     Parameters
@@ -104,27 +110,59 @@ def environment(
         A model version; without it, the running kernel.
     diff : str, optional
         A model version to compare with.
+    out : str or pathlib.Path, optional
+        Write ``requirements.lock``, ``environment.yml`` and ``Dockerfile`` into this folder; all list the same pins.
+    restore : str or pathlib.Path, optional
+        Make a virtual environment of the version's lock in this folder, with the modules and the cells that made it.
+    fetch : bool, default False
+        With `restore`: let uv fetch packages that are neither installed here nor in its cache.
 
     Returns
     -------
-    Environment or Results of PackageChange
-        With ``requirements()`` and ``conda()``; or the packages that differ: name, version before and after.
+    Environment, Results of PackageChange, pathlib.Path or Restored
+        With ``requirements()``, ``conda()`` and ``dockerfile()``; or what differs: name, before and after; or the
+        folder that was written; or what was restored, and how to use it.
     """
     from nbmlops.capture import capture_environment
 
+    given = {"--diff": diff, "--out": out, "--restore": restore}
+    if len(asked := [name for name, value in given.items() if value is not None]) > 1:
+        raise InvalidInput(f"{' and '.join(asked)} are two things", expected="one of them")
     session = current()
+    if restore is not None:
+        return _restored(session, ref, Path(restore), fetch=fetch)
     shown = _recorded(session, ref) if ref else capture_environment(root=session.workspace.root)
+    if out is not None:
+        return _written(shown, Path(out).expanduser())
     if diff is None:
         return shown
-    columns = {"package": "name", f"in {diff}": "before", f"in {ref or 'this kernel'}": "after"}
+    columns = {"what": "name", f"in {diff}": "before", f"in {ref or 'this kernel'}": "after"}
     return results(_recorded(session, diff).diff(shown), columns, empty="Both environments hold the same.")
 
 
 def _recorded(session: Session, ref: str) -> Environment:
-    import msgspec
-
     from nbmlops.capture import Environment
 
-    return msgspec.convert(
-        session.registry.captured(ref)["environment"], Environment, dec_hook=lambda kind, value: kind(value)
-    )
+    captured = session.registry.captured(ref).get("environment")
+    if not captured:
+        raise NotFound(f"no environment was captured of {ref!r}", expected="a model that nbmlops registered")
+    return Environment.of(captured)
+
+
+def _written(shown: Environment, folder: Path) -> Path:
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in shown.files().items():
+            (folder / name).write_text(text)
+    return folder
+
+
+def _restored(session: Session, ref: str | None, folder: Path, *, fetch: bool) -> Restored:
+    from nbmlops.packaging.restoring import restore
+
+    if ref is None:
+        raise InvalidInput("no model version is named to restore", expected="%environment REF --restore DIR")
+    registry = session.registry
+    reference = registry.version(ref).reference
+    model = registry.model_folder(reference)
+    return restore(reference, registry.captured(reference), model, folder=folder, fetch=fetch)

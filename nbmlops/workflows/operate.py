@@ -28,6 +28,7 @@ COLUMNS: dict[str, Column] = {
     "endpoint": "name",
     "status": lambda endpoint: health_badge(endpoint.status),
     "traffic": lambda endpoint: endpoint.rollout,
+    "environment": "environment",
     "target": "target",
     "url": lambda endpoint: code(endpoint.url),
 }

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from nbmlops.core.errors import InvalidInput, NotFound
+from nbmlops.core.display import short
+from nbmlops.core.errors import InvalidInput, NotFound, Refused
 from nbmlops.core.records import Record
 from nbmlops.core.references import check_name, nearest
+from nbmlops.core.settings import settings
 from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from nbmlops.workflows.ensembles import is_ensemble, parse, prepare_ensemble
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.session import Session
 
 if TYPE_CHECKING:
+    from nbmlops.core.records import ModelVersion
     from nbmlops.deployment import ArmSpec, DeploymentPlan, Resources, Target
+    from nbmlops.packaging import Bundle
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,22 @@ class Asked(Record):
     redact: tuple[str, ...] | None = None
     port: int | None = None
     auth: bool = True
+    proof: bool = True
+    fetch: bool = False
+    any_environment: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Asked:
+        """Return what the options of a deployment ask for; those that say how it is carried out are passed over."""
+        known: dict[str, Any] = {}
+        for one in fields(cls):
+            value = options[one.name]
+            known[one.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**known)
+
+    def checks(self, later: bool) -> dict[str, bool]:
+        """How its bundles are checked: a plan leaves the proof to what carries it out."""
+        return {"proof": self.proof and settings().proof, "fetch": self.fetch, "later": later}
 
     @property
     def wish(self) -> Wish:
@@ -75,7 +95,7 @@ class Planned:
     plan: DeploymentPlan
 
 
-def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
+def planned(session: Session, asked: Asked, *, trust: bool = False, later: bool = False) -> Planned:
     """Return the plan of a deployment: its bundles are built, its endpoint is left alone.
 
     Raises
@@ -86,8 +106,9 @@ def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
         The served answers differ from the fitted object's, or the endpoint serves another model.
     """
     place = _target(session, asked.target)
-    ready = _ready(session, asked, place, trust=trust)
+    ready = _ready(session, asked, place, trust=trust, later=later)
     now = place.spec(ready.endpoint)
+    ready = replace(ready, arm=replace(ready.arm, any_environment=asked.any_environment))
     spec = arranged(now, ready.arm, asked.wish, name=ready.endpoint)
     resources = _resources(session, ready.reference, now=spec.resources, asked=(asked.cpu, asked.memory, asked.workers))
     check_redacted(asked.redact or (), ready.arm.bundle)
@@ -97,16 +118,17 @@ def planned(session: Session, asked: Asked, *, trust: bool = False) -> Planned:
     return Planned(asked, place, ready, replace(plan, told=_told(ready)))
 
 
-def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Ready:
+def _ready(session: Session, asked: Asked, place: Target, *, trust: bool, later: bool) -> Ready:
     """Return a model version or an ensemble with its bundles, and the name of its endpoint."""
     if is_ensemble(asked.ref):
-        return _ready_ensemble(session, asked, place, trust=trust)
+        return _ready_ensemble(session, asked, place, trust=trust, later=later)
     from nbmlops.deployment import ArmSpec
 
     version = session.registry.version(asked.ref)
     name = check_name(asked.endpoint or version.name, "endpoint name")
-    prepared = prepare(session, version, trust=trust)
+    prepared = prepare(session, version, trust=trust, **asked.checks(later))
     bundle = prepared.bundle
+    check_environment(version, bundle)
     arm = ArmSpec(
         version=str(version.version),
         model=version.name,
@@ -114,11 +136,12 @@ def _ready(session: Session, asked: Asked, place: Target, *, trust: bool) -> Rea
         digest=bundle.digest,
         runtime=bundle.runtime,
         why=prepared.why,
+        python=prepared.python,
     )
     return Ready(arm, name, version.reference, prepared.replay)
 
 
-def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: bool) -> Ready:
+def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: bool, later: bool) -> Ready:
     models = {session.registry.version(member.ref).name for member in parse(asked.ref)}
     own = models.pop() if len(models) == 1 else None
     if asked.endpoint is None and own is None:
@@ -129,8 +152,26 @@ def _ready_ensemble(session: Session, asked: Asked, place: Target, *, trust: boo
     name = check_name(asked.endpoint or str(own), "endpoint name")
     now = place.spec(name)
     model = now.model if now else own or name
-    arm, prepared = prepare_ensemble(session, asked.ref, combine=asked.combine, model=model, trust=trust)
+    arm, prepared = prepare_ensemble(
+        session, asked.ref, combine=asked.combine, model=model, trust=trust, **asked.checks(later)
+    )
     return Ready(arm, name, arm.reference, prepared.replay)
+
+
+def check_environment(version: ModelVersion, bundle: Bundle) -> None:
+    """Refuse a bundle that names another environment than the run that made the model.
+
+    Raises
+    ------
+    Refused
+    """
+    named = str(bundle.manifest.get("environment_id") or "")
+    if version.environment_id and named != version.environment_id:
+        raise Refused(
+            f"{version.reference} was made in environment {short(version.environment_id)}, and its bundle names "
+            f"{short(named) or 'none'}",
+            hint="What was captured at its registration was changed: register the model again.",
+        )
 
 
 def _told(ready: Ready) -> dict[str, str]:
@@ -141,8 +182,20 @@ def _told(ready: Ready) -> dict[str, str]:
     told = {"runtime": f"{ready.arm.runtime}; {ready.arm.why}", "replayed": _replayed(ready.replay)}
     if rung := stated.get("certificate", {}).get("rung"):
         told["conversion"] = f"certified at rung {rung}"
-    told["proof"] = f"{stated['proof'].get('rows', 0):,} rows" if "proof" in stated else "not run"
+    told["installed here"] = _installed(ready.arm)
+    told["proof"] = str(stated.get("proof", {}).get("says", "comes first")) if ready.arm.is_proved else "skipped"
     return {what: text for what, text in told.items() if text}
+
+
+def _installed(arm: ArmSpec) -> str:
+    """Return whether processes that start now have what the bundles pin."""
+    from nbmlops.serving.pins import compared, find_installed
+
+    found = {model.reference: compared(model.bundle, find_installed).differs for model in arm.models.values()}
+    differs = "; ".join(f"{reference}: {one}" for reference, several in found.items() for one in several)
+    if differs and arm.is_proved:
+        return f"{differs}; so it is served in an environment of its own"
+    return differs or "as locked"
 
 
 def _replayed(replay: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 ONNX Runtime serves a version only where the saved sample's answers, replayed through the real server started from the
 bundle, agree with the fitted object's. Otherwise the model's own runtime serves it, and is replayed in the same way.
+A proof replays them in a fresh environment made from the bundle's lock; without one it is done in this kernel's.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nbmlops.core import digests
-from nbmlops.core.errors import InvalidObject, Refused
+from nbmlops.core.errors import InvalidObject
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.progress import stage
 from nbmlops.core.workspace import storage_errors
 
 if TYPE_CHECKING:
-    from nbmlops.conversion import Fidelity
+    from nbmlops.core.errors import Refused
     from nbmlops.core.records import ModelVersion
-    from nbmlops.deployment import Replay
     from nbmlops.packaging import Bundle
     from nbmlops.registry import Reference
     from nbmlops.workflows.session import Session
 
 CONVERTIBLE = frozenset({"sklearn"})
 NOT_SERVED = frozenset({"files"})
+OF_A_PROOF = frozenset({"proved", "environment", "identical", "ulps"})  # attested beside the bundle
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,102 @@ class Prepared:
         One sentence: why this runtime serves it.
     replay : mapping
         What the journal keeps of the replay: ``rows``, ``labels_different``, ``max_difference``, ``tolerance``, and
-        ``labels_alone`` where the server has no probabilities to compare; empty where no sample was kept.
+        ``labels_alone`` where the server has no probabilities to compare; ``proved`` where it was a proof; empty where
+        there was none and no sample was kept.
+    python : str
+        Path of the interpreter that it is proved with; empty for that of the kernel.
     """
 
     bundle: Bundle
     why: str
     replay: Mapping[str, Any]
+    python: str = ""
 
 
-def prepare(session: Session, version: ModelVersion, *, trust: bool = False) -> Prepared:
+class Checked(Protocol):
+    """What a replay or a proof saw."""
+
+    @property
+    def agrees(self) -> bool: ...
+
+    @property
+    def says(self) -> str: ...
+
+    def kept(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Checking:
+    """How the answers of a bundle are checked: in a fresh environment, or in this kernel's.
+
+    Attributes
+    ----------
+    proof : bool
+        Whether it is served in an environment of its own.
+    fetch : bool
+        Let uv fetch what that environment lacks.
+    later : bool
+        Whether the proof is left to another time.
+    """
+
+    session: Session
+    version: ModelVersion
+    reference: Reference | None
+    proof: bool
+    fetch: bool
+    later: bool
+
+    def check(self, bundle: Bundle) -> Checked | None:
+        """Return what was seen; None where nothing could be compared."""
+        if self.proof and not self.later:
+            from nbmlops.workflows.proof import proved
+
+            return proved(self.session, self.version, bundle, reference=self.reference, fetch=self.fetch)
+        if self.reference is None:
+            return None
+        from nbmlops.deployment import replay
+
+        stage("replaying the saved sample through the server")
+        return replay(bundle, self.reference)
+
+    def prepared(self, bundle: Bundle, why: str, kept: Mapping[str, Any]) -> Prepared:
+        """Return the bundle with what was seen of it, and where it is proved."""
+        if not self.proof:
+            return Prepared(bundle, why, kept)
+        from nbmlops.packaging.venv import interpreter
+
+        return Prepared(bundle, why, kept, str(interpreter(bundle)))
+
+    def refusal(self, bundle: Bundle, seen: Checked) -> Refused:
+        """Return why a bundle that answers differently is refused."""
+        from nbmlops.workflows.proof import refuse
+
+        return refuse(self.session, self.version, bundle, seen=seen, reference=self.reference)
+
+
+def prepare(
+    session: Session,
+    version: ModelVersion,
+    *,
+    trust: bool = False,
+    proof: bool = False,
+    fetch: bool = False,
+    later: bool = False,
+) -> Prepared:
     """Return the bundle of `version`, choosing its runtime once and remembering the choice.
+
+    Parameters
+    ----------
+    session : Session
+    version : ModelVersion
+    trust : bool, default False
+        Load a version that this workspace did not register.
+    proof : bool, default False
+        Prove the bundle in a fresh environment.
+    fetch : bool, default False
+        Let uv fetch what that environment lacks.
+    later : bool, default False
+        Leave the proof to another time: a plan names the environment, and what is done then makes it.
 
     Raises
     ------
@@ -60,17 +147,21 @@ def prepare(session: Session, version: ModelVersion, *, trust: bool = False) -> 
     Untrusted
         When loading it would run code that this workspace did not register, and `trust` is false.
     Refused
-        When even the model's own runtime answers differently from the fitted object.
+        When even the model's own runtime answers differently from the fitted object, or the proof finds that something
+        is missing.
     """
     check_served(version)
     session.registry.check_trust(version.reference, trust)
+    checking = Checking(session, version, session.registry.reference(version.reference), proof, fetch, later)
     remembered = _recall(session, version)
     if remembered is not None:
-        return remembered
-    reference = session.registry.reference(version.reference)
-    prepared = _converted(session, version, reference, trust=trust)
+        seen = checking.check(remembered.bundle) if proof and not later else None
+        if seen is None or seen.agrees:
+            kept = remembered.replay if seen is None else seen.kept()
+            return checking.prepared(remembered.bundle, remembered.why, kept)
+    prepared = _converted(checking, trust=trust)
     if not isinstance(prepared, Prepared):
-        prepared = _own_runtime(session, version, reference, because=prepared)
+        prepared = _own_runtime(checking, because=prepared)
     _remember(session, version, prepared)
     return prepared
 
@@ -91,14 +182,14 @@ def check_served(version: ModelVersion) -> None:
     )
 
 
-def _converted(session: Session, version: ModelVersion, reference: Reference | None, *, trust: bool) -> Prepared | str:
+def _converted(checking: Checking, *, trust: bool) -> Prepared | str:
     """Return the ONNX bundle, or one sentence that says why there is none."""
+    session, version, reference = checking.session, checking.version, checking.reference
     if version.kind not in CONVERTIBLE:
         return ""
     if reference is None:
         return "no data was given at registration, so a conversion could not be checked"
     from nbmlops.conversion import convert
-    from nbmlops.deployment import replay
     from nbmlops.packaging import build_bundle
 
     stage("converting to ONNX")
@@ -107,50 +198,22 @@ def _converted(session: Session, version: ModelVersion, reference: Reference | N
     if report.onnx is None:
         return report.reason
     bundle = build_bundle(session.registry, version.reference, onnx=report.onnx, workspace=session.workspace)
-    stage("replaying the saved sample through the server")
-    seen = replay(bundle, reference)
-    if not seen.fidelity.agrees:
-        return f"served by ONNX Runtime, {_disagreement(seen.fidelity)}"
-    return Prepared(bundle, report.reason, _kept(seen))
+    seen = checking.check(bundle)
+    if seen is not None and not seen.agrees:
+        return f"served by ONNX Runtime, {seen.says}"
+    return checking.prepared(bundle, report.reason, {} if seen is None else seen.kept())
 
 
-def _own_runtime(session: Session, version: ModelVersion, reference: Reference | None, *, because: str) -> Prepared:
-    from nbmlops.deployment import replay
+def _own_runtime(checking: Checking, *, because: str) -> Prepared:
     from nbmlops.packaging import build_bundle
 
+    session, version = checking.session, checking.version
     bundle = build_bundle(session.registry, version.reference, workspace=session.workspace)
     why = f"Its own runtime: {because}." if because else "Its own runtime."
-    if reference is None:
-        return Prepared(bundle, why, {})
-    stage("replaying the saved sample through the server")
-    seen = replay(bundle, reference)
-    if not seen.fidelity.agrees:
-        raise Refused(
-            f"{version.reference} answers differently when it is served: {_disagreement(seen.fidelity)}",
-            expected="the fitted object's own answers on the saved sample",
-            hint="A model whose answers depend on chance, on time or on rows sent together can't be served so; "
-            "register it again without data to serve it unchecked.",
-        )
-    return Prepared(bundle, why, _kept(seen))
-
-
-def _disagreement(fidelity: Fidelity) -> str:
-    worst = ", ".join(str(row) for row in fidelity.worst)
-    return (
-        f"{fidelity.labels_different:,} of {fidelity.rows:,} labels differ and values by up to "
-        f"{fidelity.max_difference:.2g} (rows {worst} of the saved sample are the worst)"
-    )
-
-
-def _kept(seen: Replay) -> dict[str, Any]:
-    """Return what of a replay is kept: counts, never rows."""
-    fidelity = seen.fidelity
-    return {
-        "rows": fidelity.rows,
-        "labels_different": fidelity.labels_different,
-        "max_difference": fidelity.max_difference,
-        "tolerance": fidelity.tolerance,
-    } | ({"labels_alone": True} if seen.labels_alone else {})
+    seen = checking.check(bundle)
+    if seen is not None and not seen.agrees:
+        raise checking.refusal(bundle, seen)
+    return checking.prepared(bundle, why, {} if seen is None else seen.kept())
 
 
 def _place(session: Session, version: ModelVersion) -> Path:
@@ -179,7 +242,8 @@ def _recall(session: Session, version: ModelVersion) -> Prepared | None:
 
 def _remember(session: Session, version: ModelVersion, prepared: Prepared) -> None:
     place = _place(session, version)
-    facts = {"bundle": prepared.bundle.digest, "why": prepared.why, "replay": dict(prepared.replay)}
+    replay = {name: found for name, found in prepared.replay.items() if name not in OF_A_PROOF}
+    facts = {"bundle": prepared.bundle.digest, "why": prepared.why, "replay": replay}
     with storage_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         unfinished = place.with_suffix(f".{new_id()}")

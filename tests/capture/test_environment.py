@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import platform
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from sklearn.linear_model import LogisticRegression
 
-from nbmlops.capture import Environment, Package, PackageChange, capture_environment
+from nbmlops.capture import Environment, LocalModule, Package, PackageChange, capture_environment
 
 
 def an_environment(*packages: Package, python: str = "3.11") -> Environment:
@@ -159,6 +160,62 @@ def test_a_difference_names_what_was_added_removed_and_changed() -> None:
         PackageChange("c", "", "3"),
     )
     assert before.diff(before) == ()
+
+
+def test_a_difference_names_another_source_of_the_same_version() -> None:
+    before = an_environment(
+        Package("a", "1"),
+        Package("b", "1", "vcs", "git+https://example.org/b", "abc"),
+        Package("c", "1", "file", "file:///here/c.whl"),
+        Package("d", "1", "vcs", "git+https://example.org/d", "abc"),
+    )
+    after = an_environment(
+        Package("a", "1", "editable", "file:///home/me/a"),
+        Package("b", "1", "vcs", "git+https://example.org/b", "def"),
+        Package("c", "1", "file", "file:///there/c.whl"),
+        Package("d", "1", "vcs", "git+https://example.org/d", "abc"),
+    )
+    assert before.diff(after) == (
+        PackageChange("a", "1 from an index", "1 from file:///home/me/a"),
+        PackageChange("b", "1@abc", "1@def"),
+        PackageChange("c", "1 from file:///here/c.whl", "1 from file:///there/c.whl"),
+    )
+
+
+def test_a_difference_names_modules_and_a_patch_of_python() -> None:
+    def of(python: str, **modules: str) -> Environment:
+        local = tuple(LocalModule(name, Path(name), f"sha256:{digest * 64}") for name, digest in modules.items())
+        return Environment("sha256:0", "3.11", python, (), local)
+
+    assert of("3.11.7", helper="a", rules="b").diff(of("3.11.9", helper="c", more="d")) == (
+        PackageChange("python", "3.11.7", "3.11.9"),
+        PackageChange("module helper", "a" * 12, "c" * 12),
+        PackageChange("module more", "", "d" * 12),
+        PackageChange("module rules", "b" * 12, ""),
+    )
+
+
+def test_lock_conda_environment_and_dockerfile_list_the_same_pins_and_where_they_are_from() -> None:
+    found = dataclasses.replace(
+        an_environment(
+            Package("a", "1"),
+            Package("b", "2", "vcs", "git+https://example.org/b.git", "abc"),
+            Package("d", "4", "editable", "file:///home/me/d"),
+        ),
+        platform="Linux x86_64",
+    )
+    files = found.files()
+    assert sorted(files) == ["Dockerfile", "environment.yml", "requirements.lock"]
+    for text in files.values():
+        assert text.startswith("# sha256:0\n# Python 3.11.9 on Linux x86_64\n")
+        assert [pin in text for pin in found.requirements().splitlines()] == [True, True, True]
+    pins = found.requirements().splitlines()[:2]
+    assert yaml.safe_load(files["environment.yml"])["dependencies"] == ["python=3.11.9", "pip", {"pip": pins}]
+    assert re.findall(r'^    "(.+?)"', files["Dockerfile"], re.MULTILINE) == pins
+    assert "FROM python:3.11.9-slim\n" in files["Dockerfile"]
+    assert files["Dockerfile"].count(" \\\n") == len(pins), "each line but the last goes on"
+    assert "RUN" not in an_environment().dockerfile()
+    assert capture_environment(LogisticRegression()).platform == f"{platform.system()} {platform.machine()}"
 
 
 def test_it_is_plain_data_and_compares_by_content() -> None:

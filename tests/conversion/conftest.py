@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from nbmlops.registry import Reference
+from nbmlops.registry.sample import answers
 from nbmlops.registry.signature import columns_of
 
 
@@ -29,15 +30,8 @@ def make_case(model: Any, rows: Any, target: Any = None) -> Case:
         signature = {"inputs": {"tensor": {"dtype": str(rows.dtype), "shape": [-1, *rows.shape[1:]]}}}
     elif isinstance(rows, pd.Series):
         frame = rows.to_frame("text")
-    probabilities = model.predict_proba(rows) if hasattr(model, "predict_proba") else None
-    classes = getattr(model, "classes_", None)
-    reference = Reference(
-        inputs=frame,
-        predictions=np.asarray(model.predict(rows)),
-        probabilities=probabilities,
-        classes=None if classes is None else list(classes),
-        digest="sha256:0",
-    )
+    predictions, probabilities, classes = answers(model, rows)
+    reference = Reference(frame, predictions, probabilities, classes, digest="sha256:0")
     return Case(model, signature or {"inputs": columns_of(frame)}, reference)
 
 

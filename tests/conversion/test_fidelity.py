@@ -31,9 +31,31 @@ def test_equal_answers_agree():
 
 
 def test_one_other_label_is_a_disagreement_however_close_the_probabilities_are():
-    found = agreement(classified(["no", "yes"], pairs([0.5, 0.9])), ["yes", "yes"], pairs([0.5, 0.9]))
+    found = agreement(classified(["no", "yes"], pairs([0.49, 0.9])), ["yes", "yes"], pairs([0.49, 0.9]))
     assert not found.agrees
-    assert (found.labels_equal, found.labels_different, found.worst) == (1, 1, (0,))
+    assert (found.labels_equal, found.labels_different, found.ties, found.worst) == (1, 1, 0, (0,))
+
+
+@pytest.mark.parametrize(("p", "ties"), [(0.5, 1), (0.5 - 4e-6, 1), (0.5 - 6e-6, 0)])
+def test_a_label_as_likely_as_the_fitted_one_is_a_tie_and_counted_apart(p, ties):
+    found = agreement(classified(["no", "yes"], pairs([p, 0.9])), ["yes", "yes"], pairs([p, 0.9]))
+    assert found.agrees is bool(ties)
+    assert (found.labels_equal, found.labels_different, found.ties) == (1, 1 - ties, ties)
+
+
+@pytest.mark.parametrize("label", ["unlikely", "unheard of"])
+def test_a_tie_is_between_the_likeliest_alone(label):
+    reference = Reference(pd.DataFrame(), np.array(["a"]), np.array([[0.4, 0.4, 0.2]]), ["a", "b", "unlikely"])
+    assert agreement(reference, ["b"], reference.probabilities).ties == 1
+    assert agreement(reference, [label], reference.probabilities).labels_different == 1
+
+
+def test_the_difference_of_all_but_one_in_a_thousand_stands_beside_the_largest():
+    p = np.full(2000, 0.2)
+    shifted = p + np.where(np.arange(2000) < 1, 0.3, 1e-6)
+    found = agreement(classified(["no"] * 2000, pairs(p)), ["no"] * 2000, pairs(shifted))
+    assert found.max_difference == pytest.approx(0.3)
+    assert found.p999_difference == pytest.approx(1e-6)
 
 
 @pytest.mark.parametrize(("shift", "agrees"), [(9e-6, True), (1.1e-5, False)])

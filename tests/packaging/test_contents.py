@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import yaml
@@ -90,6 +90,14 @@ def test_any_other_model_travels_as_an_mlflow_model_without_examples_of_the_data
     mlmodel = yaml.safe_load(contents.sources["model/MLmodel"])
     assert mlmodel["flavors"]["python_function"]["artifacts"]["words"]["uri"] == "artifacts/words.txt"
     assert not {"run_id", "model_id", "utc_time_created"} & mlmodel.keys()
+
+
+def test_what_computes_a_converted_model_is_written_down(make_models, onnx):
+    models = make_models("sklearn")
+    assert planned(models, onnx=replace(onnx, provider="CUDAExecutionProvider")).manifest["provider"] == (
+        "CUDAExecutionProvider"
+    )
+    assert planned(models, onnx=onnx).manifest["provider"] == ""
 
 
 def test_an_onnx_file_is_served_without_mlflow(make_models):

@@ -131,4 +131,4 @@ def test_a_converted_model_takes_nulls_that_it_answers_alike():
     report = convert(model, known, answered(model, data))
     assert report.chosen == "skl2onnx", report.reason
     assert report.onnx.served(known) == known
-    assert report.certificate["probes"]["nulls that the data had not"] == 3 * len(FLOATS)
+    assert report.certificate["rows"]["adversarial"]["nulls that the data had not"] == 2 * len(FLOATS)

@@ -87,7 +87,7 @@ def write(folder: Path, files: dict[str, bytes], **manifest) -> Path:
     return folder
 
 
-def onnx_bundle(folder: Path, signature=SIGNATURE) -> Path:
+def onnx_bundle(folder: Path, signature=SIGNATURE, provider: str = "") -> Path:
     inputs = [
         {"name": "distance", "column": "distance", "dtype": "float32", "shape": [-1, 1]},
         {"name": "hour", "column": "hour", "dtype": "int64", "shape": [-1, 1]},
@@ -101,6 +101,7 @@ def onnx_bundle(folder: Path, signature=SIGNATURE) -> Path:
         model={"path": "model.onnx"},
         signature=signature,
         onnx=outputs,
+        provider=provider,
     )
 
 

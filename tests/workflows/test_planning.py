@@ -40,7 +40,7 @@ def test_a_plan_tells_what_was_checked(two: Session) -> None:
     told = planned("flights/1").told
     assert told["replayed"].startswith("400 rows")
     assert told["runtime"].startswith("onnx; ")
-    assert told["proof"] == "not run"
+    assert told["proof"] == "skipped"
 
 
 @pytest.mark.parametrize("begins", [len("sha256:") + 64, len("sha256:") + 8])

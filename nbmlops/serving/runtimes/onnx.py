@@ -1,4 +1,4 @@
-"""ONNX Runtime: one thread, no spinning, the CPU alone."""
+"""ONNX Runtime: one thread, no spinning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ..bundle import Bundle, OnnxInput, OnnxOutputs
@@ -14,26 +13,16 @@ from ..documents import OUTPUTS, Output
 from ..errors import ServingError
 from ..inputs import Generic, ModelInput, Table, Tensors
 from ..outputs import Outputs
+from .providers import make_session
 
 Array = NDArray[Any]
 _Plan = list[tuple[list[int] | None, list[str], Any]]
-MISSING = ""  # converted models take an empty text for a missing one, since ONNX strings know no null
+MISSING = "\ufdd0"  # what a converted model takes for a missing text, since ONNX strings know no null
 
 
 def load(bundle: Bundle) -> OnnxRuntime:
     """Return the runtime of an ONNX bundle."""
     return OnnxRuntime(bundle)
-
-
-def make_session(path: str) -> onnxruntime.InferenceSession:
-    """Return a session that shares the machine well: many processes serve, each with one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxRuntime:
@@ -47,13 +36,14 @@ class OnnxRuntime:
     inline = True
 
     def __init__(self, bundle: Bundle) -> None:
-        self._session = make_session(str(bundle.model_path))
+        self._session = make_session(str(bundle.model_path), bundle.manifest.provider)
         self._run = self._session.run
         graph = self._session.get_inputs()
         spec = bundle.manifest.onnx or OnnxOutputs(inputs=[OnnxInput(name=node.name) for node in graph])
         self._label, self._probability = spec.label_output, spec.probability_output
         self._dtypes = {node.name: _numpy_type(node.type) for node in graph}
         self._inputs = spec.inputs
+        self._missing = MISSING if bundle.manifest.onnx else ""  # a graph that somebody else made knows none of ours
         names = bundle.signature.names
         feeds = [] if bundle.signature.tensors else [(entry, _indices(entry, names)) for entry in spec.inputs]
         self._first = spec.inputs[0].name
@@ -92,10 +82,10 @@ class OnnxRuntime:
         feeds: dict[str, Array] = {}
         for block in data.blocks if self._single else ():
             for places, names, dtype in self._plans.get(block.indices) or self._plan(block.indices):
-                array = _cast(block.array if places is None else block.array[places], dtype)
+                array = _cast(block.array if places is None else block.array[places], dtype, self._missing)
                 feeds.update(zip(names, array[:, :, None], strict=True))
         for name, indices, dtype in self._wide:
-            feeds[name] = _side_by_side(data, indices, dtype)
+            feeds[name] = _side_by_side(data, indices, dtype, missing=self._missing)
         return feeds
 
     def _feed_tensors(self, data: Tensors) -> dict[str, Array]:
@@ -121,27 +111,27 @@ class OnnxRuntime:
         return plan
 
 
-def _side_by_side(data: Table, indices: tuple[int, ...], dtype: Any) -> Array:
+def _side_by_side(data: Table, indices: tuple[int, ...], dtype: Any, *, missing: str) -> Array:
     """Return columns as one array of shape (n_rows, n_columns)."""
     for block in data.blocks:
         if block.indices == indices:
-            return _cast(block.array, dtype).T
-    return np.column_stack([_cast(data.columns[index][None], dtype)[0] for index in indices])
+            return _cast(block.array, dtype, missing).T
+    return np.column_stack([_cast(data.columns[index][None], dtype, missing)[0] for index in indices])
 
 
-def _cast(array: Array, dtype: Any) -> Array:
+def _cast(array: Array, dtype: Any, missing: str) -> Array:
     if array.dtype.hasobject and dtype.hasobject:
-        return _without_nulls(array)
+        return _without_nulls(array, missing)
     if array.dtype.kind == "f" and dtype.kind in "iub" and np.isnan(array).any():
         raise ValueError("an input of whole numbers takes no nulls")
     return array.astype(dtype, copy=False)
 
 
-def _without_nulls(array: Array) -> Array:
+def _without_nulls(array: Array, missing: str) -> Array:
     values = array.tolist()
     if not any(None in row for row in values):
         return array
-    return np.array([[MISSING if value is None else value for value in row] for row in values], dtype=object)
+    return np.array([[missing if value is None else value for value in row] for row in values], dtype=object)
 
 
 def _indices(entry: OnnxInput, names: tuple[str, ...]) -> list[int]:
