@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nbmlops.core import digests
-from nbmlops.core.errors import InvalidInput, NotFound, Refused
+from nbmlops.core.errors import Corrupt, InvalidInput, NotFound, Refused
 from nbmlops.core.records import Record
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment.arms import ArmSpec, MemberSpec, for_journal
@@ -20,6 +20,8 @@ from nbmlops.deployment.splits import TrafficChange
 from nbmlops.deployment.target import EndpointStatus, Target, target_of, targets, unknown
 from nbmlops.journal import EndpointState, Journal
 from nbmlops.journal import endpoints as fold
+from nbmlops.packaging import read_bundle
+from nbmlops.packaging.venv import interpreter
 
 LOCAL = "local"
 GONE = "deleted"
@@ -263,10 +265,11 @@ def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, *, version:
     known = [arm for event in events for arm in event.data.get("arms", []) if str(arm["version"]) == version]
     stored = known[-1] if known else {}
     members = tuple(_member(workspace, spec, member) for member in stored.get("members", ()))
+    bundle = members[0].bundle if members else _bundle(workspace, spec, stored, version=version)
     return dataclasses.replace(
         spec.arms[0],
         version=version,
-        bundle=members[0].bundle if members else _bundle(workspace, spec, stored, version=version),
+        bundle=bundle,
         digest=str(stored["bundle"]),
         runtime=str(stored["runtime"]),
         why=str(stored.get("why", "")),
@@ -274,13 +277,32 @@ def _arm(workspace: Workspace, journal: Journal, spec: EndpointSpec, *, version:
         shadow=0.0,
         members=members,
         combine=stored.get("combine", "mean"),
+        python="" if members else _interpreter(bundle),
+        any_environment=bool(stored.get("any_environment")),
     )
 
 
 def _member(workspace: Workspace, spec: EndpointSpec, stored: Mapping[str, Any]) -> MemberSpec:
     model, version = str(stored["model"]), str(stored["version"])
     bundle = _bundle(workspace, spec, stored, version=f"{model}/{version}")
-    return MemberSpec(version, model, bundle, str(stored["bundle"]), str(stored["runtime"]), float(stored["weight"]))
+    return MemberSpec(
+        version,
+        model,
+        bundle,
+        digest=str(stored["bundle"]),
+        runtime=str(stored["runtime"]),
+        weight=float(stored["weight"]),
+        python=_interpreter(bundle),
+    )
+
+
+def _interpreter(bundle: Path) -> str:
+    """Return the interpreter of the environment that a bundle was proved in, where that is still there."""
+    try:
+        python = interpreter(read_bundle(bundle))
+    except Corrupt:  # applying checks every file and says what is wrong
+        return ""
+    return str(python) if python.exists() else ""
 
 
 def _bundle(workspace: Workspace, spec: EndpointSpec, stored: Mapping[str, Any], *, version: str) -> Path:

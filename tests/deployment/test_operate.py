@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from nbmlops.deployment import target as seam
 from nbmlops.deployment.operate import states
 from nbmlops.journal import Journal
 from nbmlops.testing.fakes import FakeTarget
+from nbmlops.testing.models import offset_onnx
 from tests.deployment.conftest import an_arm
 
 ONE, TWO, THREE = an_arm("1"), an_arm("2"), an_arm("3")
@@ -117,6 +119,22 @@ def test_rollback_loads_an_arm_that_was_let_go_from_its_bundle(
     rollback(workspace, journal, "flights")
     arm = fake.spec("flights").arm("1")
     assert (arm.bundle, arm.digest, arm.runtime, arm.why) == (bundle, ONE.digest, "onnx", "it agrees")
+
+
+def test_rollback_runs_an_arm_in_its_own_environment_not_in_that_of_another(
+    fake: FakeTarget, workspace: Workspace, journal: Journal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = offset_onnx(workspace, "1", 1.0)
+    deploy(fake, journal, old)
+    deploy(fake, journal, replace(TWO, python="/environments/2/bin/python", any_environment=True))
+    (tmp_path / "python").touch()
+    for place in ("gone", "python"):
+        monkeypatch.setattr("nbmlops.deployment.operate.interpreter", lambda bundle, place=place: tmp_path / place)
+        rollback(workspace, journal, "flights")
+        arm = fake.spec("flights").arm("1")
+        assert (arm.bundle, arm.any_environment) == (old.bundle, False)
+        assert arm.python == ("" if place == "gone" else str(tmp_path / "python"))
+        deploy(fake, journal, replace(TWO, python="/environments/2/bin/python"))
 
 
 def test_a_change_that_fails_is_recorded_as_failed(
