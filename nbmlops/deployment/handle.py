@@ -228,7 +228,8 @@ class Endpoint(Record, Shown):
         live = self.live()
         facts = {"name": self.name, "target": self.target, "url": live.url, "status": live.health}
         arms = {"traffic": live.traffic, "versions": [arm.version for arm in live.arms]}
-        data: dict[str, Any] = plain(facts | {"model": _model(live)} | arms | {"because": live.because})
+        more = {"environments": live.environments, "because": live.because}
+        data: dict[str, Any] = plain(facts | {"model": _model(live)} | arms | more)
         return data
 
     @property

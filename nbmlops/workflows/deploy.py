@@ -200,7 +200,9 @@ def _carried(session: Session, asked: Asked, digest: str | None, *, trust: bool,
     if digest is None:
         return _apply(session, planned(session, asked, trust=trust), reason=reason)
     kept = recall(session, digest)
-    made = planned(session, asked if kept is None else asked_for(kept, asked), trust=trust)
+    asked = asked if kept is None else asked_for(kept, asked)
+    check_same(digest, kept, planned(session, asked, trust=trust, later=True).plan)  # before a proof, which takes long
+    made = planned(session, asked, trust=trust)
     check_same(digest, kept, made.plan)
     return _apply(session, made, reason=reason)
 
