@@ -73,6 +73,15 @@ class Options(Record):
             )
         object.__setattr__(self, "provider", checked_provider(self.provider))
 
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Options()
+
+    def __str__(self) -> str:
+        parts = ["--quantize"] if self.quantize else []
+        parts += [f"--optimize {self.optimize}"] if self.optimize else []
+        return " ".join(parts + ([f"--provider {self.provider}"] if self.provider else []))
+
 
 def checked_provider(provider: str) -> str:
     """Return the full name of an execution provider that runs here; empty for the CPU.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbmlops.core.display import Card, Html, Results, Shown, code, link, local_time
-from nbmlops.core.errors import EndpointError, InvalidInput, NotFound, ScoringError
+from nbmlops.core.errors import Corrupt, EndpointError, InvalidInput, NotFound, ScoringError
 from nbmlops.core.records import Record, health_badge, plain
 from nbmlops.core.workspace import Workspace
 from nbmlops.deployment import client, operate
@@ -27,6 +27,7 @@ from nbmlops.deployment.splits import TrafficChange, split_bar
 from nbmlops.deployment.standing import rollout_fields, split_line
 from nbmlops.deployment.target import EndpointStatus, Target, target_of
 from nbmlops.journal import Journal
+from nbmlops.serving.bundle import provider_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -261,7 +262,7 @@ class Endpoint(Record, Shown):
             "traffic": split_bar(live.traffic),
             **rollout_fields(self._spec(), live),
             "kept warm": ", ".join(arm.version for arm in live.arms if arm.is_idle),
-            "runtime": "\n".join(f"v{arm.version}: {arm.runtime}; {arm.why}" for arm in live.arms),
+            "runtime": "\n".join(f"v{arm.version}: {_runtime(arm)}; {arm.why}" for arm in live.arms),
             "environment": "\n".join(
                 filter(None, (environment_line(arm.version, live.environments.get(arm.version)) for arm in live.arms))
             ),
@@ -298,6 +299,15 @@ class Endpoint(Record, Shown):
 
 def _model(live: EndpointStatus) -> str:
     return live.arms[0].model if live.arms else ""
+
+
+def _runtime(arm: ArmSpec) -> str:
+    """Return what runs an arm, and on what a graph is computed."""
+    try:
+        on = {provider_of(manifest(model.bundle)) for model in arm.models.values()} - {""}
+    except Corrupt:  # a bundle that was cleared away while its model is loaded
+        return arm.runtime
+    return f"{arm.runtime} on {' and '.join(sorted(on))}" if on else arm.runtime
 
 
 def _checked(version: str, replay: Mapping[str, Any]) -> str:

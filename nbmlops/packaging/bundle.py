@@ -59,7 +59,9 @@ class Bundle(Record):
     manifest: Mapping[str, Any]
 
 
-def build_bundle(models: Models, ref: str, *, onnx: OnnxModel | None = None, workspace: Workspace) -> Bundle:
+def build_bundle(
+    models: Models, ref: str, *, onnx: OnnxModel | None = None, workspace: Workspace, provider: str = ""
+) -> Bundle:
     """Return the bundle of `ref`, building it where the workspace does not hold it yet.
 
     The same content gives the same digest and so the same folder, however often and from wherever it is built; two
@@ -74,6 +76,8 @@ def build_bundle(models: Models, ref: str, *, onnx: OnnxModel | None = None, wor
     onnx : OnnxModel, optional
         A converted model that proved to agree with the fitted one; it is then served in its place.
     workspace : Workspace
+    provider : str
+        What computes a version that was in ONNX already; a converted model knows its own.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def build_bundle(models: Models, ref: str, *, onnx: OnnxModel | None = None, wor
         The workspace can't be written, or is full.
     """
     stage("writing the bundle")
-    contents = plan(models.model_folder(ref), models.signature(ref), models.captured(ref), onnx=onnx)
+    folder = models.model_folder(ref)
+    contents = plan(folder, models.signature(ref), models.captured(ref), onnx=onnx, provider=provider)
     text = digests.canonical(contents.manifest)
     digest = digests.of_bytes(text)
     with storage_errors(workspace.bundles):

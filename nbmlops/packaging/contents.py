@@ -76,7 +76,12 @@ class _Model:
 
 
 def plan(
-    folder: Path, signature: Mapping[str, Any], captured: Mapping[str, Any], *, onnx: OnnxModel | None = None
+    folder: Path,
+    signature: Mapping[str, Any],
+    captured: Mapping[str, Any],
+    *,
+    onnx: OnnxModel | None = None,
+    provider: str = "",
 ) -> Contents:
     """Plan the bundle of a registered version.
 
@@ -88,6 +93,8 @@ def plan(
         As the registry stored them. A version that MLflow alone registered has its own signature.
     onnx : OnnxModel, optional
         The converted model to serve instead of the fitted object.
+    provider : str
+        What computes a version that was in ONNX already.
     """
     described = yaml.safe_load((folder / "MLmodel").read_text())
     model = _fitted(folder, described) if onnx is None else _converted(onnx, folder, described)
@@ -114,7 +121,7 @@ def plan(
         "python": locked.python,
         "commits": {canonical(one.name): one.commit for one in locked.packages if one.commit},
         "onnx": None if onnx is None else onnx.interface(),
-        "provider": "" if onnx is None else onnx.provider,
+        "provider": provider if onnx is None else onnx.provider,
         "code": list(model.code),
         "assets": sorted({"/".join(name.split("/")[:2]) for name in assets}),
         "files": {name: _digest(source) for name, source in sorted(sources.items())},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from nbmlops.capture import Package, environment_id
 from nbmlops.capture.distributions import canonical, installed
 
 SERVER = ("httptools", "msgspec", "numpy", "prometheus-client", "psutil", "uuid-utils", "uvicorn", "uvloop")
+BUILDS = ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime")
+"""Distributions that bring ONNX Runtime, those for more than the CPU first."""
 RUNTIMES = {
     "onnx": ("onnxruntime",),
     "sklearn": ("scikit-learn", "pandas"),
@@ -69,7 +71,8 @@ def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "
     captured = [Package(**package) for package in environment.get("packages") or ()]
     needed = {canonical(one.name) for one in captured if one.scope == "model"} if runtime != "onnx" else set()
     index = installed()
-    closure = index.closure({*SERVER, *RUNTIMES[runtime], *filter(None, [serialization]), *needed}) | needed
+    runtimes = {_present(name, index.by_name) for name in RUNTIMES[runtime]}
+    closure = index.closure({*SERVER, *runtimes, *filter(None, [serialization]), *needed}) | needed
     pins = {canonical(one.name): one for one in captured if canonical(one.name) in closure}
     for name in closure - pins.keys():
         here = index.by_name[name]
@@ -77,3 +80,9 @@ def lock(environment: Mapping[str, Any], runtime: str, *, serialization: str = "
     packages = tuple(pins[name] for name in sorted(pins))
     python = environment.get("python") or ".".join(platform.python_version_tuple()[:2])
     return Lock(id=environment_id(python, packages), python=python, packages=packages)
+
+
+def _present(name: str, known: Container[str]) -> str:
+    """Return which distribution brings a package here; ONNX Runtime comes in several builds."""
+    builds = BUILDS if name == "onnxruntime" else ()
+    return next((build for build in builds if build in known), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,12 @@ class Bundle:
     @property
     def provider(self) -> str:
         """ONNX Runtime's name of what computes the model; empty where that is not ONNX Runtime."""
-        return (self.manifest.provider or CPU) if self.manifest.runtime in GRAPHS else ""
+        return provider_of({"runtime": self.manifest.runtime, "provider": self.manifest.provider})
+
+
+def provider_of(manifest: Mapping[str, Any]) -> str:
+    """Return what computes the model of a bundle with this manifest; empty where that is not ONNX Runtime."""
+    return str(manifest.get("provider") or CPU) if manifest.get("runtime") in GRAPHS else ""
 
 
 def show_cells(bundle: Bundle) -> None:

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from nbmlops.core.progress import stage
 from nbmlops.workflows.applying import asked_for, check_same, keep, recall
-from nbmlops.workflows.parameters import Duration, EndpointName, Parameter, Percents, Reason, Trust
+from nbmlops.workflows.parameters import (
+    Duration,
+    EndpointName,
+    Optimized,
+    Parameter,
+    Percents,
+    Provider,
+    Quantized,
+    Reason,
+    Trust,
+)
 from nbmlops.workflows.planning import Asked, Planned, planned
 from nbmlops.workflows.session import Session, check_reason, reconciled
 
@@ -100,6 +110,9 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     proof: Proved = True,
     fetch: Fetch = False,
     any_environment: AnyEnvironment = False,
+    quantize: Quantized = False,
+    optimize: Optimized | None = None,
+    provider: Provider | None = None,
     trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
@@ -157,6 +170,12 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         Let the proof fetch packages of the lock that are neither installed here nor in uv's cache.
     any_environment : bool, default False
         Serve the version although other packages are installed where it is served than its bundle pins.
+    quantize : bool, default False
+        Hold a network's weights in eight bits; refused where its answers then differ from the fitted object's.
+    optimize : {"basic", "extended"}, optional
+        Simplify the graph once, here, and not at every load.
+    provider : str, optional
+        What ONNX Runtime computes on, such as ``cuda``; the CPU by default.
     trust : bool, default False
         Serve a version that this workspace did not register.
     reason : str, optional

@@ -11,6 +11,7 @@ from nbmlops.workflows.prepare import Prepared, prepare
 from nbmlops.workflows.session import Session
 
 if TYPE_CHECKING:
+    from nbmlops.conversion import Options
     from nbmlops.core.records import ModelVersion
     from nbmlops.deployment import ArmSpec
 
@@ -54,7 +55,7 @@ def parse(ref: str) -> tuple[Member, ...]:
     return tuple(found)
 
 
-def prepare_ensemble(
+def prepare_ensemble(  # noqa: PLR0913 - those of `prepare` beside its own
     session: Session,
     ref: str,
     *,
@@ -64,6 +65,7 @@ def prepare_ensemble(
     proof: bool = False,
     fetch: bool = False,
     later: bool = False,
+    options: Options | None = None,
 ) -> tuple[ArmSpec, Prepared]:
     """Return the arm of an ensemble, and what is kept of its members' replays.
 
@@ -75,6 +77,7 @@ def prepare_ensemble(
         Name of the model that the endpoint serves; by default the members' own, where they share one.
 
     trust, proof, fetch, later : bool
+    options : Options, optional
         As of :func:`nbmlops.workflows.prepare.prepare`.
 
     Raises
@@ -91,7 +94,10 @@ def prepare_ensemble(
     asked = parse(ref)
     versions = [session.registry.version(member.ref) for member in asked]
     check_fit(versions, [session.registry.signature(version.reference) for version in versions])
-    prepared = [prepare(session, version, trust=trust, proof=proof, fetch=fetch, later=later) for version in versions]
+    prepared = [
+        prepare(session, version, trust=trust, proof=proof, fetch=fetch, later=later, options=options)
+        for version in versions
+    ]
     members = [
         MemberSpec(
             version=str(version.version),

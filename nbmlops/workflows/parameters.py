@@ -243,5 +243,8 @@ Folder = Annotated[
     str | Path,
     Parameter("The folder to write into.", "DIR", completes="path", read=lambda word, names: Path(word).expanduser()),
 ]
+Quantized = Annotated[bool, Parameter("Hold a network's weights in eight bits, where it still answers the same.")]
+Optimized = Annotated[str, Parameter("Simplify the graph once and not at every load: basic or extended.", "LEVEL")]
+Provider = Annotated[str, Parameter("What ONNX Runtime computes on, such as cuda; by default the CPU.", "NAME")]
 Reason = Annotated[str, Parameter("Why: kept in the journal.", "TEXT")]
 Trust = Annotated[bool, Parameter("Let code be loaded that this workspace did not register: unpickling runs it.")]

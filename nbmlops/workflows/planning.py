@@ -47,6 +47,9 @@ class Asked(Record):
     proof: bool = True
     fetch: bool = False
     any_environment: bool = False
+    quantize: bool = False
+    optimize: str | None = None
+    provider: str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Asked:
@@ -57,9 +60,13 @@ class Asked(Record):
             known[one.name] = tuple(value) if isinstance(value, list) else value
         return cls(**known)
 
-    def checks(self, later: bool) -> dict[str, bool]:
-        """How its bundles are checked: a plan leaves the proof to what carries it out."""
-        return {"proof": self.proof and settings().proof, "fetch": self.fetch, "later": later}
+    def checks(self, later: bool) -> dict[str, Any]:
+        """How its bundles are made and checked: a plan leaves the proof to what carries it out."""
+        from nbmlops.conversion import Options
+
+        options = Options(self.quantize, self.optimize or "", self.provider or "")
+        proof = self.proof and settings().proof
+        return {"proof": proof, "fetch": self.fetch, "later": later, "options": options}
 
     @property
     def wish(self) -> Wish:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbmlops.core import digests
-from nbmlops.core.errors import InvalidObject
+from nbmlops.core.errors import InvalidObject, Refused
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.progress import stage
 from nbmlops.core.workspace import storage_errors
 
 if TYPE_CHECKING:
-    from nbmlops.core.errors import Refused
+    from nbmlops.conversion import Options
     from nbmlops.core.records import ModelVersion
     from nbmlops.packaging import Bundle
     from nbmlops.registry import Reference
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONVERTIBLE = frozenset({"sklearn"})
 NOT_SERVED = frozenset({"files"})
+ONNX = "onnx"  # the kind of what was in ONNX already when it was registered
 OF_A_PROOF = frozenset({"proved", "environment", "identical", "ulps"})  # attested beside the bundle
 
 
@@ -79,6 +80,8 @@ class Checking:
         Let uv fetch what that environment lacks.
     later : bool
         Whether the proof is left to another time.
+    options : Options or None
+        What is to be done to a converted model.
     """
 
     session: Session
@@ -87,6 +90,7 @@ class Checking:
     proof: bool
     fetch: bool
     later: bool
+    options: Options | None = None
 
     def check(self, bundle: Bundle) -> Checked | None:
         """Return what was seen; None where nothing could be compared."""
@@ -124,6 +128,7 @@ def prepare(
     proof: bool = False,
     fetch: bool = False,
     later: bool = False,
+    options: Options | None = None,
 ) -> Prepared:
     """Return the bundle of `version`, choosing its runtime once and remembering the choice.
 
@@ -139,6 +144,8 @@ def prepare(
         Let uv fetch what that environment lacks.
     later : bool, default False
         Leave the proof to another time: a plan names the environment, and what is done then makes it.
+    options : Options, optional
+        What is to be done to the converted model; the fitted object does not serve in its stead.
 
     Raises
     ------
@@ -147,13 +154,14 @@ def prepare(
     Untrusted
         When loading it would run code that this workspace did not register, and `trust` is false.
     Refused
-        When even the model's own runtime answers differently from the fitted object, or the proof finds that something
-        is missing.
+        When even the model's own runtime answers differently from the fitted object, the proof finds that something
+        is missing, or `options` can't be had.
     """
     check_served(version)
     session.registry.check_trust(version.reference, trust)
-    checking = Checking(session, version, session.registry.reference(version.reference), proof, fetch, later)
-    remembered = _recall(session, version)
+    reference = session.registry.reference(version.reference)
+    checking = Checking(session, version, reference, proof, fetch, later, options or None)
+    remembered = _recall(checking)
     if remembered is not None:
         seen = checking.check(remembered.bundle) if proof and not later else None
         if seen is None or seen.agrees:
@@ -162,7 +170,7 @@ def prepare(
     prepared = _converted(checking, trust=trust)
     if not isinstance(prepared, Prepared):
         prepared = _own_runtime(checking, because=prepared)
-    _remember(session, version, prepared)
+    _remember(checking, prepared)
     return prepared
 
 
@@ -194,7 +202,7 @@ def _converted(checking: Checking, *, trust: bool) -> Prepared | str:
 
     stage("converting to ONNX")
     model = session.registry.load(version.reference, trust=trust)
-    report = convert(model, session.registry.signature(version.reference), reference)
+    report = convert(model, session.registry.signature(version.reference), reference, options=checking.options)
     if report.onnx is None:
         return report.reason
     bundle = build_bundle(session.registry, version.reference, onnx=report.onnx, workspace=session.workspace)
@@ -208,7 +216,8 @@ def _own_runtime(checking: Checking, *, because: str) -> Prepared:
     from nbmlops.packaging import build_bundle
 
     session, version = checking.session, checking.version
-    bundle = build_bundle(session.registry, version.reference, workspace=session.workspace)
+    provider = _provider(checking, because)
+    bundle = build_bundle(session.registry, version.reference, workspace=session.workspace, provider=provider)
     why = f"Its own runtime: {because}." if because else "Its own runtime."
     seen = checking.check(bundle)
     if seen is not None and not seen.agrees:
@@ -216,20 +225,41 @@ def _own_runtime(checking: Checking, *, because: str) -> Prepared:
     return checking.prepared(bundle, why, {} if seen is None else seen.kept())
 
 
-def _place(session: Session, version: ModelVersion) -> Path:
-    """Return where the choice for this version under this code is remembered."""
+def _provider(checking: Checking, because: str) -> str:
+    """Return what a version that is not converted is to be computed on.
+
+    Raises
+    ------
+    Refused
+        Something is asked for that only a converted model could have.
+    """
+    options, version = checking.options, checking.version
+    if options is None:
+        return ""
+    if version.kind == ONNX and not (options.quantize or options.optimize):
+        return options.provider
+    why = because or ("it is registered in ONNX, and stays as it is" if version.kind == ONNX else "it is not converted")
+    raise Refused(
+        f"{version.reference} can't be served with {options}: {why}",
+        hint="Without that option it is served as it is.",
+    )
+
+
+def _place(checking: Checking) -> Path:
+    """Return where the choice for this version under this code, and with these options, is remembered."""
     from nbmlops.serving import serving_digest
 
-    key = digests.of_json(
-        [version.reference, version.run_id, version.digest, version.environment_id, serving_digest(), sys.version]
-    )
+    session, version, options = checking.session, checking.version, checking.options
+    known = [version.reference, version.run_id, version.digest, version.environment_id, serving_digest(), sys.version]
+    key = digests.of_json(known if options is None else [*known, options.to_dict()])
     return session.workspace.cache / "prepared" / f"{key.removeprefix(digests.PREFIX)}.json"
 
 
-def _recall(session: Session, version: ModelVersion) -> Prepared | None:
+def _recall(checking: Checking) -> Prepared | None:
     from nbmlops.packaging import verify
 
-    place = _place(session, version)
+    session = checking.session
+    place = _place(checking)
     try:
         facts = json.loads(place.read_text())
         folder = session.workspace.bundles / facts["bundle"].removeprefix(digests.PREFIX)
@@ -240,8 +270,8 @@ def _recall(session: Session, version: ModelVersion) -> Prepared | None:
     return Prepared(verify(folder), facts["why"], facts["replay"])
 
 
-def _remember(session: Session, version: ModelVersion, prepared: Prepared) -> None:
-    place = _place(session, version)
+def _remember(checking: Checking, prepared: Prepared) -> None:
+    place = _place(checking)
     replay = {name: found for name, found in prepared.replay.items() if name not in OF_A_PROOF}
     facts = {"bundle": prepared.bundle.digest, "why": prepared.why, "replay": replay}
     with storage_errors(place):
