@@ -82,12 +82,9 @@ class Emitter:
         names = [self._number(one) for one in self._inputs]
         return names[0] if len(names) == 1 else self.node("Concat", *names, axis=1)
 
-    @property
-    def texts(self) -> bool:
-        """Whether all columns hold text."""
-        from skl2onnx.common.data_types import StringTensorType
-
-        return all(isinstance(one.type, StringTensorType) for one in self._inputs)
+    def option(self, name: str) -> bool:
+        """Return whether an option of skl2onnx is on for the step."""
+        return bool(self._container.get_options(self.step, {name: False}).get(name))
 
     def _number(self, variable: Any) -> str:
         from skl2onnx.common.data_types import DoubleTensorType

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def parts(model: Any) -> Iterator[Any]:
-    """Yield `model` and every estimator inside it, fitted or not."""
+    """Yield `model` and every estimator inside it, fitted or not.
+
+    What HistGradientBoosting prepares its own categories with is a part of it, not a step beside it.
+    """
     import numpy as np
 
     if isinstance(model, (list, tuple)) or (isinstance(model, np.ndarray) and model.dtype == object):
@@ -21,8 +24,9 @@ def parts(model: Any) -> Iterator[Any]:
             yield from parts(item)
     elif type(model).__module__.startswith("sklearn.") and hasattr(model, "__dict__"):
         yield model
-        for value in vars(model).values():
-            yield from parts(value)
+        for name, value in vars(model).items():
+            if name != "_preprocessor":
+                yield from parts(value)
 
 
 def tree_nodes(model: Any) -> int:

@@ -44,6 +44,14 @@ class Steps:
     parsers: Mapping[type, Callable[..., Any]] = field(default_factory=dict)
     ml_opset: int = ML_OPSET
 
+    def __or__(self, other: Steps) -> Steps:
+        return Steps(
+            conversions={**self.conversions, **other.conversions},
+            shapes={**self.shapes, **other.shapes},
+            parsers={**self.parsers, **other.parsers},
+            ml_opset=max(self.ml_opset, other.ml_opset),
+        )
+
 
 def scikit_learn_graph(
     model: Any, inputs: Sequence[Mapping[str, Any]], *, steps: Steps | None = None
@@ -85,12 +93,15 @@ def scikit_learn_graph(
             ready,
             name="model",
             initial_types=types,
-            target_opset={"": OPSET, "ai.onnx.ml": steps.ml_opset},
+            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             options=options or None,
             custom_conversion_functions=dict(steps.conversions) or None,
             custom_shape_calculators=dict(steps.shapes) or None,
             custom_parsers=dict(steps.parsers) or None,
         )
+    for entry in graph.opset_import:
+        if entry.domain == "ai.onnx.ml":  # skl2onnx itself knows no later one than 3
+            entry.version = max(entry.version, steps.ml_opset)
     if not has_probabilities(model):
         del graph.graph.output[1:]  # scores, which nobody asks for
     if getattr(getattr(model, "classes_", None), "dtype", "") == "bool":

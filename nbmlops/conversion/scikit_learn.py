@@ -11,8 +11,9 @@ from nbmlops.conversion.graph_inputs import possible_inputs
 from nbmlops.conversion.graphs import Steps, scikit_learn_graph
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.preprocessing import as_model, with_float64_preprocessing
-from nbmlops.conversion.rungs import FLOAT32, FLOAT64, FLOAT64_PREPROCESSING
+from nbmlops.conversion.rungs import FLOAT32, FLOAT64, FLOAT64_PREPROCESSING, ROUNDED
 from nbmlops.conversion.seam import CONVERTER_ERRORS
+from nbmlops.conversion.tree_steps import tree_steps
 from nbmlops.core.errors import InvalidObject
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ NODE_LIMIT = 600_000
 """Trees with more nodes in all are left alone: skl2onnx takes about 9 µs a node, so a conversion stays below some six
 seconds."""
 EXCLUDED = {
-    "HistGradientBoosting": "its converter for HistGradientBoosting does not work",
+    "HistGradientBoosting": "its trees of HistGradientBoosting know no categories",
     "IsolationForest": "it takes minutes for an IsolationForest",
     "KNeighbors": "ONNX Runtime searches neighbours more slowly than scikit-learn",
     "GaussianProcess": "ONNX Runtime answers a Gaussian process more slowly than scikit-learn",
@@ -34,13 +35,11 @@ class SklearnConverter:
     """Converts scikit-learn's own estimators, alone and in pipelines."""
 
     name = "skl2onnx"
-    rungs = (FLOAT32, FLOAT64_PREPROCESSING, FLOAT64)
+    rungs = (FLOAT32, FLOAT64_PREPROCESSING, FLOAT64, ROUNDED)
 
     def can_convert(self, model: Any) -> bool:
         """Return whether `model` is an estimator of scikit-learn, or a subclass of one, that predicts."""
-        return hasattr(model, "predict") and any(
-            base.__module__.partition(".")[0] == "sklearn" for base in type(model).__mro__
-        )
+        return is_of_scikit_learn(model)
 
     def convert(self, model: Any, signature: Mapping[str, Any], *, rung: str = FLOAT32) -> OnnxModel:
         """Return `model` in ONNX.
@@ -61,8 +60,19 @@ class SklearnConverter:
         if rung == FLOAT64_PREPROCESSING:
             return with_float64_preprocessing(model, signature, _float32_graph, converter=self.name)
         if rung == FLOAT64:
-            return whole(model, signature, numbers="float64", steps=float64_steps(model), converter=self.name)
+            steps = float64_steps(model) | tree_steps(model)
+            return whole(model, signature, numbers="float64", steps=steps, converter=self.name)
+        if rung == ROUNDED:
+            steps = tree_steps(model, dtype="float32")
+            return whole(model, signature, numbers="float32", steps=steps, converter=self.name)
         return whole(model, signature, numbers="float32", steps=Steps(), converter=self.name)
+
+
+def is_of_scikit_learn(model: Any) -> bool:
+    """Return whether `model` is an estimator of scikit-learn, or a subclass of one, that predicts."""
+    return hasattr(model, "predict") and any(
+        base.__module__.partition(".")[0] == "sklearn" for base in type(model).__mro__
+    )
 
 
 def whole(model: Any, signature: Mapping[str, Any], *, numbers: str, steps: Steps, converter: str) -> OnnxModel:

@@ -61,9 +61,11 @@ def rungs_of(converter: Converter) -> tuple[str, ...]:
 
 def converters() -> tuple[Converter, ...]:
     """Return the installed converters, those of nbmlops first, then by name; last those that convert with others."""
+    from nbmlops.conversion.exact import ExactConverter
     from nbmlops.conversion.outside import outside_converters
     from nbmlops.conversion.scikit_learn import SklearnConverter
 
     found = {point.name: point for point in entry_points(group=GROUP)}
-    others = [found[name].load()() for name in sorted(found) if name != SklearnConverter.name]
-    return (SklearnConverter(), *others, *outside_converters())
+    own = (SklearnConverter(), ExactConverter())
+    others = [found[name].load()() for name in sorted(found) if name not in {one.name for one in own}]
+    return (*own, *others, *outside_converters())

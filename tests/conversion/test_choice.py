@@ -14,7 +14,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
     VotingClassifier,
@@ -172,11 +171,6 @@ def test_regressions_answer_in_the_shape_of_the_fitted_object(flights):
         report = convert(case.model, case.signature, case.reference)
         assert report.chosen, report.reason
         assert report.predict(rows).shape == target.shape
-
-
-def test_histogram_boosting_regression_does_not_convert(flights):
-    case = make_case(HistGradientBoostingRegressor(max_iter=3), flights[["wind"]], flights.distance)
-    assert convert(case.model, case.signature, case.reference).chosen is None
 
 
 def test_an_array_is_one_tensor(flights, late):

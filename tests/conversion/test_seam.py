@@ -23,10 +23,10 @@ class Other(SklearnConverter):
     name = "other"
 
 
-def test_converters_come_from_entry_points_and_ours_is_first(monkeypatch):
+def test_converters_come_from_entry_points_and_ours_are_first(monkeypatch):
     entries = [Entry("other", Other), Entry("skl2onnx", SklearnConverter)]
     monkeypatch.setattr("nbmlops.conversion.seam.entry_points", lambda group: entries)
-    assert [one.name for one in found()] == ["skl2onnx", "other", "outside-float64", "outside-float32"]
+    assert [one.name for one in found()] == ["skl2onnx", "nbmlops", "other", "outside-float64", "outside-float32"]
 
 
 @pytest.fixture

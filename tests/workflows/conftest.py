@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -52,7 +52,7 @@ def converting(rows: pd.DataFrame) -> Pipeline:
 @pytest.fixture(scope="package")
 def stubborn(rows: pd.DataFrame) -> Pipeline:
     """A pipeline that does not convert."""
-    return fitted(rows, HistGradientBoostingClassifier(max_iter=5))
+    return fitted(rows, KNeighborsClassifier())
 
 
 @pytest.fixture
