@@ -140,3 +140,12 @@ def test_it_shows_itself_without_markup_from_outside() -> None:
     html = make_plan("local", None, wanted, manifests={})._repr_html_()
     assert "&lt;b&gt;offset" in html
     assert "<b>" not in html
+
+
+def test_where_an_environment_lies_does_not_count_and_that_there_is_one_does() -> None:
+    def digest(python: str) -> str:
+        return plan_digest("local", None, spec(replace(ONE, python=python)))
+
+    assert digest("/home/a/python") == digest("/home/b/python") != digest("")
+    plan = make_plan("local", spec(replace(ONE, python="/home/a/python")), spec(ONE), manifests=MANIFESTS)
+    assert changes(plan)["proof"] == ("in a fresh environment", "skipped")

@@ -6,6 +6,7 @@ import importlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -23,6 +24,7 @@ from nbmlops.testing.shell import notebook
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.entry import entry
 from nbmlops.workflows.prepare import Prepared, prepare
+from nbmlops.workflows.proof import recalled
 from nbmlops.workflows.register import register_model
 from nbmlops.workflows.session import Session
 
@@ -57,6 +59,9 @@ class Late(BaseEstimator):
 
     def categories(self, frame):
         return frame["carrier"].cat.codes
+
+    def together(self, frame):
+        return float(len(frame))
 
     def scale(self, frame):
         import scale_of_the_house
@@ -152,9 +157,9 @@ def test_a_fitted_object_answers_to_the_bit_in_the_environment_that_it_was_prove
     python = target.spec("flights").arms[0].python
     assert [command for command in commands if command[:2] == [python, "-I"]], commands
 
-    deploy("flights/2", proof=False)
-    assert target.spec("flights").arms[0].python == ""
-    assert two.journal.events("endpoint.deployed")[-1].data["proof"] is False
+    skipped = deploy("flights/2", proof=False, plan=True)
+    assert (skipped.told["proof"], skipped.spec.arms[0].python) == ("skipped", "")
+    assert ("proof", "in a fresh environment", "skipped") in [tuple(one.to_dict().values()) for one in skipped.changes]
 
 
 def test_a_helper_module_that_was_not_shipped(session: Session, registered: Callable[..., str]) -> None:
@@ -171,14 +176,25 @@ def test_a_package_that_is_used_only_at_predict_time(session: Session, registere
 
 
 def test_an_asset_that_is_read_by_a_relative_path_and_how_it_is_shipped(
-    session: Session, registered: Callable[..., str]
+    session: Session, registered: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = refusal(session, registered("asset"))
     assert "file 'table/words.txt', opened by a relative path, was not shipped" in found
     assert "--asset table/words.txt" in found
 
-    mended = proof_of(session, registered("asset", assets=["table/words.txt"]))
+    ref = registered("asset", assets=["table/words.txt"])
+    mended = proof_of(session, ref)
     assert (mended.replay["rows"], mended.replay["identical"]) == (40, 40)
+
+    monkeypatch.setattr("nbmlops.deployment.proving.prove", lambda *_: pytest.fail("proved again"))
+    assert proof_of(session, ref) == mended, "it is attested beside the bundle"
+    other = replace(session.registry.reference(ref), digest="sha256:other")
+    assert recalled(mended.bundle, other) is None, "of other rows it says nothing"
+
+
+def test_answers_that_depend_on_the_rows_sent_together(session: Session, registered: Callable[..., str]) -> None:
+    found = refusal(session, registered("together"))
+    assert "sent in other numbers of rows it answers differently (rows 0, " in found
 
 
 def test_categories_in_another_order(
@@ -194,6 +210,7 @@ def test_categories_in_another_order(
     found = refusal(session, ref)
     assert "40 of 40 labels differ" in found
     assert "column 'carrier' was fitted with its categories in the order UA, AA and is served with AA, UA" in found
+    assert not session.journal.events("model.proved")
 
 
 def test_another_minor_version_of_python(
