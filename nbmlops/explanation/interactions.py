@@ -35,10 +35,11 @@ def numbers(column: pd.Series[Any]) -> tuple[Floats, list[str]]:
         moments = pd.to_datetime(column, utc=True)
         seconds = (moments - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
         return seconds.to_numpy(dtype=np.float64, na_value=np.nan), []
-    texts = column.astype(object).where(column.notna(), None)
-    levels, codes = np.unique([str(text) for text in texts], return_inverse=True)
-    null = np.array([text is None for text in texts])
-    return np.where(null, np.nan, codes.astype(np.float64)), levels.tolist()
+    known = column.notna().to_numpy()
+    levels, codes = np.unique([str(text) for text in column[known]], return_inverse=True)
+    found = np.full(len(column), np.nan)
+    found[known] = codes
+    return found, levels.tolist()
 
 
 def strongest(column: int, contributions: Floats, matrix: Floats) -> int:
