@@ -7,19 +7,23 @@ import warnings
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from nbmlops.conversion import Speed, convert
 from nbmlops.conversion.options import Options, applied
 from nbmlops.conversion.outside import OutsideConverter
 from nbmlops.conversion.rungs import FLOAT32
 from nbmlops.conversion.scikit_learn import SklearnConverter
 from nbmlops.core.errors import InvalidInput, InvalidObject
+from nbmlops.registry import Reference
+from nbmlops.registry.signature import columns_of
 from tests.conversion.conftest import make_case
 
 CUDA = "CUDAExecutionProvider"
@@ -53,6 +57,38 @@ def test_a_quantised_network_multiplies_in_eight_bits_and_answers_nearly_the_sam
     difference = np.abs(small.predict(network.reference.inputs)[1] - network.reference.probabilities).max()
     assert 1e-5 < difference < 0.2, "weights in eight bits are other weights"
     assert applied(converted, Options(quantize=True)) == small
+
+
+def carriers(weights: str):
+    """A network over two columns of categories, as trained or with weights that eight bits hold exactly."""
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"carrier": rng.choice(["AA", "UA"], 400), "tail": rng.choice(["x", "y", "z"], 400)})
+    model = make_pipeline(
+        OneHotEncoder(handle_unknown="ignore", sparse_output=False), MLPClassifier((4,), max_iter=30, random_state=0)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rows, (rows.carrier == "UA") & (rows.tail != "x"))
+    if weights == "-1, 0 and 1":  # "UA" without "x", and then the answer
+        network = model[-1]
+        network.coefs_ = [np.zeros((5, 4)), np.array([[8.0], [0.0], [0.0], [0.0]])]
+        network.coefs_[0][:, 0] = [0, 1, -1, 0, 0]
+        network.intercepts_ = [np.zeros(4), np.array([-4.0])]
+    predictions, probabilities = model.predict(rows), model.predict_proba(rows)
+    reference = Reference(rows, predictions, probabilities, [False, True], "sha256:0")
+    return model, {"inputs": columns_of(rows)}, reference
+
+
+@pytest.mark.parametrize(("weights", "accepted"), [("-1, 0 and 1", True), ("as trained", False)])
+def test_a_quantised_network_is_taken_only_where_it_still_answers_the_same(monkeypatch, weights, accepted):
+    monkeypatch.setattr("nbmlops.conversion.ladder.speed", lambda *given, **sizes: Speed((1,), (2.0,), (1.0,)))
+    report = convert(*carriers(weights), candidates=(SklearnConverter(),), options=Options(quantize=True))
+    assert (report.chosen is not None) is accepted, report.reason
+    assert report.certificate["options"]["quantize"] is True
+    if accepted:
+        assert "MatMulInteger" in operators(report.onnx)
+    else:
+        assert "disagrees" in report.reason
 
 
 @pytest.mark.parametrize("model", [LogisticRegression(), RandomForestClassifier(3, random_state=0)])
