@@ -36,7 +36,7 @@ def newest() -> list[Path]:
 
 
 def _all(environments: Path) -> list[Path]:
-    return [path for path in environments.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return [path for path in environments.glob("[!.]*") if path.is_dir()]  # none where nothing was ever made
 
 
 @contextmanager

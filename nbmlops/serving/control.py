@@ -84,7 +84,7 @@ class Control:
         return {arm.name: arm.weight for arm in config.arms} if config else {}
 
     @staticmethod
-    def installed(bundle: Any) -> dict[str, Any]:
+    async def installed(bundle: Any) -> dict[str, Any]:
         """Return what is installed in this process for the lock of a bundle, by its path.
 
         Raises
@@ -92,7 +92,9 @@ class Control:
         ServingError
         """
         try:
-            return {"installed": msgspec.to_builtins(installed_for(Path(bundle)))}
+            # In a thread: what is looked up for the first time takes milliseconds, and requests do not wait for that.
+            found = await asyncio.get_running_loop().run_in_executor(None, installed_for, Path(bundle))
+            return {"installed": msgspec.to_builtins(found)}
         except (OSError, TypeError, msgspec.MsgspecError) as error:
             raise ServingError("invalid_bundle", f"{bundle} holds no readable bundle.json ({error})") from error
 

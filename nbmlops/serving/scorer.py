@@ -91,7 +91,7 @@ class Scorer:
                 self._configured.set()
                 return {"ok": True, **result}
             if operation == "installed":
-                return {"ok": True, **self._control.installed(order.get("bundle"))}
+                return {"ok": True, **await self._control.installed(order.get("bundle"))}
             if operation == "stats":
                 return {"ok": True, "stats": self._control.stats()}
             if operation == "drain":

@@ -50,6 +50,14 @@ def test_endpoints_that_exist(cells: Notebook, journal: Journal) -> None:
     assert ends(cells, "%deploy flights/2 --endpoint f") == ["flights-blue"]
 
 
+def test_plans_that_were_shown(cells: Notebook, workspace: Workspace) -> None:
+    (workspace.cache / "plans").mkdir(parents=True)
+    for digits in ("0123abcd", "ffffabcd"):
+        (workspace.cache / "plans" / f"{digits}.json").touch()
+    assert ends(cells, "%deploy flights --apply ") == ["0123abcd", "ffffabcd"]
+    assert ends(cells, "%deploy flights --apply 01") == ["0123abcd"]
+
+
 def test_aliases(cells: Notebook, journal: Journal) -> None:
     assert ends(cells, "%promote flights/1 ") == ["challenger", "champion", "night"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nbmlops.core.errors import InvalidInput, Refused
@@ -17,6 +20,7 @@ from nbmlops.workflows.govern import environment
 from nbmlops.workflows.operate import endpoints
 from nbmlops.workflows.planning import check_environment
 from nbmlops.workflows.prepare import prepare
+from nbmlops.workflows.register import register_model
 from nbmlops.workflows.session import Session
 from nbmlops.workflows.verbs import MAGICS
 
@@ -37,6 +41,30 @@ def test_the_difference_of_two_versions_is_one_thing_at_a_time(two: Session) -> 
     verb = MAGICS["environment"]
     with pytest.raises(InvalidInput, match="--diff and --out are two things"):
         run(verb, ["flights/1", "--diff", "flights/2", "--out", "x"], Files(), called="nbmlops environment")
+
+
+def test_a_package_that_changed_between_two_registrations_is_named(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny_units.py").write_text("MILES = 1.609\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    units = importlib.import_module("tiny_units")
+
+    def kilometres(frame: pd.DataFrame) -> pd.Series:
+        return frame["miles"] * units.MILES
+
+    kilometres.__module__ = "__main__"  # as in a notebook
+    for released in ("1.0", "2.0"):
+        facts = tmp_path / f"tiny_units-{released}.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tiny-units\nVersion: {released}\n")
+        (facts / "RECORD").write_text("tiny_units.py,,\n")
+        register_model(kilometres, name="kilometres")
+        shutil.rmtree(facts)
+
+    changed = environment("kilometres/2", diff="kilometres/1")
+    assert [tuple(one.to_dict().values()) for one in changed] == [("tiny-units", "1.0", "2.0")]
+    assert "in kilometres/1" in str(changed)
 
 
 def test_restoring_needs_a_version(two: Session, tmp_path: Path) -> None:
