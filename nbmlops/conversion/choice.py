@@ -14,6 +14,7 @@ from nbmlops.conversion.seam import Converter, converters
 from nbmlops.core.progress import stage
 
 if TYPE_CHECKING:
+    from nbmlops.conversion.speed import Speed
     from nbmlops.registry import Reference
 
 TELLING = ("slower", "unfaithful", "refused", "failed", "late")
@@ -101,4 +102,17 @@ def _praise(attempt: Attempt, terms: Terms) -> str:
     rows = sum(finding.rows + finding.refused for finding in attempt.findings)
     size = attempt.speed.nearest(terms.rows)
     what = "one row is" if size == 1 else f"{size:,} rows are"
-    return f"all {rows:,} rows get the same answer, and {what} answered {attempt.speed.at(size):,.3g} times as fast"
+    praise = f"all {rows:,} rows get the same answer, and {what} answered {attempt.speed.at(size):,.3g} times as fast"
+    return praise + _but(attempt.speed)
+
+
+def _but(speed: Speed) -> str:
+    """Return from which size of a call on the fitted object is the quicker one; nothing where it is at none."""
+    slower: list[int] = []
+    for size, ratio in reversed(speed.ratios.items()):
+        if ratio >= 1:
+            break
+        slower.append(size)
+    if not slower:
+        return ""
+    return f"; from {slower[-1]:,} rows in a call on it is slower ({speed.ratios[slower[-1]]:.2g} times as fast)"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nbmlops.conversion.estimators import as_fitted
+from nbmlops.conversion.known import KNOWN, refusal
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.rungs import FLOAT32, FLOAT64, OUTSIDE, ROUNDED
 from nbmlops.conversion.seam import CONVERTER_ERRORS, Converter, converters, rungs_of
@@ -125,10 +126,12 @@ class OutsideConverter:
 
 
 def _able(last: Any, rungs: tuple[str, ...]) -> Iterator[tuple[Converter, str]]:
-    """Yield what may convert the last step, by rung and then by converter."""
-    known = [one for one in converters() if not isinstance(one, OutsideConverter)]
+    """Yield what may convert the last step, by rung and then by converter; none that is known to get it wrong."""
+    others = [one for one in converters() if not isinstance(one, OutsideConverter)]
     for rung in rungs:
-        yield from ((one, rung) for one in known if rung in rungs_of(one) and one.can_convert(last))
+        for one in others:
+            if rung in rungs_of(one) and one.can_convert(last) and not refusal(one, last, rung, known=KNOWN):
+                yield one, rung
 
 
 def _behind(signature: Mapping[str, Any], width: int, rung: str) -> dict[str, Any]:

@@ -114,6 +114,23 @@ def test_the_typical_request_decides_what_is_slower(flights, late, monkeypatch):
     assert asked(case, Shipped(), terms=Terms(rows=1)).chosen is None
 
 
+@pytest.mark.parametrize(
+    ("ratios", "ending"),
+    [
+        (
+            (9.0, 3.0, 0.8, 0.4),
+            "answered 9 times as fast; from 1,000 rows in a call on it is slower (0.8 times as fast)",
+        ),
+        ((9.0, 0.8, 3.0, 1.0), "answered 9 times as fast"),
+    ],
+)
+def test_the_reason_says_from_which_size_of_a_call_on_it_is_slower(flights, late, monkeypatch, ratios, ending):
+    case = make_case(LogisticRegression(), flights[["wind", "hour"]], late)
+    found = Speed((1, 32, 1000, 10_000), ratios, (1.0,) * 4)
+    monkeypatch.setattr(ladder, "speed", lambda *_, **__: found)
+    assert asked(case, Shipped()).reason.endswith(ending)
+
+
 def test_a_model_that_was_tried_is_not_compared_again(flights, late):
     case = make_case(LogisticRegression(), flights[["wind", "hour"]], late)
     wrong = Shipped(FLOAT32, change=lambda model: _shifted(model, 1.0))

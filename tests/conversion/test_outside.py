@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -17,8 +17,9 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotE
 
 from nbmlops.conversion import converters
 from nbmlops.conversion.fidelity import agreement
+from nbmlops.conversion.known import Known
 from nbmlops.conversion.outside import OutsideConverter, outside_converters
-from nbmlops.conversion.rungs import FLOAT32, OUTSIDE
+from nbmlops.conversion.rungs import FLOAT32, FLOAT64, OUTSIDE
 from nbmlops.conversion.seam import CONVERTER_ERRORS, rungs_of
 from nbmlops.core.errors import InvalidObject
 from nbmlops.serving.runtimes.hybrid import Preprocessing
@@ -151,6 +152,23 @@ def test_a_pipeline_that_can_not_be_parted_so_says_why(texts, model, reason):
     case = make_case(model, *texts)
     with pytest.raises(CONVERTER_ERRORS, match=reason):
         converted(case)
+
+
+def test_a_converter_that_is_known_to_get_the_estimator_wrong_is_not_asked(flights, late, monkeypatch):
+    case = make_case(make_pipeline(Stateless(), LogisticRegression()), flights[["wind", "hour"]], late)
+    wrong = Known("skl2onnx", "it was seen to be", lambda model: isinstance(model, LogisticRegression))
+    monkeypatch.setattr("nbmlops.conversion.outside.KNOWN", (wrong,))
+    assert not OutsideConverter("outside", (FLOAT32,)).can_convert(case.model)
+
+
+def test_boosting_with_categories_and_nulls_is_exact_behind_a_function(flights, late):
+    rows = flights[["wind", "visibility", "carrier"]]
+    step = FunctionTransformer(lambda frame: frame.assign(carrier=frame.carrier.map(ord) - ord("A")))
+    last = HistGradientBoostingClassifier(max_iter=10, categorical_features=[2])
+    case = make_case(make_pipeline(step, last), rows, late)
+    seen = agreement(case.reference, *converted(case, inner=(FLOAT64,)).predict(rows))
+    assert seen.labels_different == 0
+    assert seen.max_difference <= 1e-12
 
 
 def test_an_estimator_that_no_converter_takes_says_so(flights, late):

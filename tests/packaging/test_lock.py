@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbmlops.capture import capture_environment
+from nbmlops.capture.distributions import installed
 from nbmlops.packaging.lock import SERVER, lock
 from tests.packaging.conftest import ENVIRONMENT
 
@@ -31,6 +33,15 @@ def test_what_was_captured_holds_over_what_is_installed_now():
 
 def test_what_only_the_kernel_had_is_left_out():
     assert "jupyterlab" not in names(lock(ENVIRONMENT, "sklearn").text)
+
+
+def test_the_build_of_onnx_runtime_that_is_here_is_pinned(monkeypatch):
+    known = installed()
+    plain = known.by_name["onnxruntime"]
+    other = {name: one for name, one in known.by_name.items() if name != "onnxruntime"} | {"onnxruntime-gpu": plain}
+    monkeypatch.setattr("nbmlops.packaging.lock.installed", lambda: replace(known, by_name=other))
+    pins = lock(ENVIRONMENT, "onnx").packages
+    assert version("onnxruntime") in [one.version for one in pins if one.name == "onnxruntime"]
 
 
 def test_the_last_resort_needs_mlflow():
