@@ -53,6 +53,7 @@ TEMPLATES: Mapping[str, str] = {
     "model.refused": "{verb} refused: {because}",
     "model.profiled": "profiled",
     "model.explained": "explained by {explainer}, {rows} rows",
+    "model.converted": "tried in ONNX: {serves} serves it",
     "endpoint.deployed": "deployed to {endpoint} ({target}), traffic {traffic}",
     "endpoint.traffic_moved": "traffic of {endpoint} moved from {previous} to {traffic}",
     "endpoint.rolled_back": "{endpoint} rolled back from {previous} to {traffic}{because_of}",

@@ -334,6 +334,19 @@ class Registry:
         """Return the snapshot: environment, machine, git, notebook and data as plain data; empty where unknown."""
         return self._json(ref, "captured.json")
 
+    def attach(self, ref: Ref, folder: Path, place: str) -> bool:
+        """Store the files of `folder` beside a version, below `place` in nbmlops' own artifacts of its run.
+
+        Returns
+        -------
+        bool
+            Whether they are stored: a version that something else registered may have no run.
+        """
+        found = self.stored(ref)
+        if found.run_id:
+            self.tracking.upload(found.run_id, folder, f"{ARTIFACTS}/{place}")
+        return bool(found.run_id)
+
     def signature(self, ref: Ref) -> Signature:
         """Return the signature as plain data."""
         return self._json(ref, "signature.json")

@@ -19,15 +19,16 @@ from nbmlops.core.errors import InvalidObject, Refused
 from nbmlops.core.identifiers import new_id
 from nbmlops.core.progress import stage
 from nbmlops.core.workspace import storage_errors
+from nbmlops.workflows.certifying import attested, certified, journalled
 
 if TYPE_CHECKING:
-    from nbmlops.conversion import Options
+    from nbmlops.conversion import ConversionReport, Options
     from nbmlops.core.records import ModelVersion
     from nbmlops.packaging import Bundle
     from nbmlops.registry import Reference
     from nbmlops.workflows.session import Session
 
-CONVERTIBLE = frozenset({"sklearn"})
+CONVERTIBLE = frozenset({"sklearn", "xgboost", "lightgbm", "catboost", "torch"})
 NOT_SERVED = frozenset({"files"})
 ONNX = "onnx"  # the kind of what was in ONNX already when it was registered
 OF_A_PROOF = frozenset({"proved", "environment", "identical", "ulps"})  # attested beside the bundle
@@ -161,15 +162,34 @@ def prepare(
     session.registry.check_trust(version.reference, trust)
     reference = session.registry.reference(version.reference)
     checking = Checking(session, version, reference, proof, fetch, later, options or None)
+    prepared = _remembered(checking) or _chosen(checking, trust=trust)
+    if not later:
+        journalled(session, version, prepared.bundle)
+    return prepared
+
+
+def _remembered(checking: Checking) -> Prepared | None:
+    """Return the choice that was made before, unless a proof finds now that it does not agree."""
     remembered = _recall(checking)
-    if remembered is not None:
-        seen = checking.check(remembered.bundle) if proof and not later else None
-        if seen is None or seen.agrees:
-            kept = remembered.replay if seen is None else seen.kept()
-            return checking.prepared(remembered.bundle, remembered.why, kept)
-    prepared = _converted(checking, trust=trust)
+    if remembered is None:
+        return None
+    seen = checking.check(remembered.bundle) if checking.proof and not checking.later else None
+    if seen is not None and not seen.agrees:
+        return None
+    kept = remembered.replay if seen is None else seen.kept()
+    return checking.prepared(remembered.bundle, remembered.why, kept)
+
+
+def _chosen(checking: Checking, *, trust: bool) -> Prepared:
+    """Choose a runtime, and remember it."""
+    report = _report(checking, trust=trust)
+    facts = {} if isinstance(report, str) else certified(checking.session, checking.version, report)
+    prepared = report if isinstance(report, str) else _converted(checking, report)
+    instead = ""
     if not isinstance(prepared, Prepared):
+        instead = prepared if facts.get("chosen") else ""
         prepared = _own_runtime(checking, because=prepared)
+    attested(prepared.bundle, facts, instead=instead)
     _remember(checking, prepared)
     return prepared
 
@@ -190,21 +210,30 @@ def check_served(version: ModelVersion) -> None:
     )
 
 
-def _converted(checking: Checking, *, trust: bool) -> Prepared | str:
-    """Return the ONNX bundle, or one sentence that says why there is none."""
+def _report(checking: Checking, *, trust: bool) -> ConversionReport | str:
+    """Return what came of a conversion, or one sentence that says why none was tried."""
     session, version, reference = checking.session, checking.version, checking.reference
     if version.kind not in CONVERTIBLE:
         return ""
     if reference is None:
         return "no data was given at registration, so a conversion could not be checked"
     from nbmlops.conversion import convert
-    from nbmlops.packaging import build_bundle
 
     stage("converting to ONNX")
-    model = session.registry.load(version.reference, trust=trust)
-    report = convert(model, session.registry.signature(version.reference), reference, options=checking.options)
+    try:
+        model = session.registry.load(version.reference, trust=trust)
+    except ImportError as error:  # a package that its own environment has, and this kernel lacks
+        return f"it can't be loaded here to be converted: {error}".rstrip(".")
+    return convert(model, session.registry.signature(version.reference), reference, options=checking.options)
+
+
+def _converted(checking: Checking, report: ConversionReport) -> Prepared | str:
+    """Return the ONNX bundle, or one sentence that says why there is none."""
+    from nbmlops.packaging import build_bundle
+
     if report.onnx is None:
         return report.reason
+    session, version = checking.session, checking.version
     bundle = build_bundle(session.registry, version.reference, onnx=report.onnx, workspace=session.workspace)
     seen = checking.check(bundle)
     if seen is not None and not seen.agrees:
