@@ -35,7 +35,7 @@ from tests.conversion.conftest import make_case
 from tests.conversion.tree_cases import farthest, hostile_rows, made_rows, made_target, unknown_categories
 
 EXACT = 1e-12
-SEEDS = range(int(os.environ.get("NBMLOPS_TREE_SEEDS", "1")))
+SEEDS = range(int(os.environ.get("TREE_SEEDS", "1")))
 Classifier, Regressor = HistGradientBoostingClassifier, HistGradientBoostingRegressor
 KINDS = {
     "two classes": (Classifier(), lambda value: np.where(value > np.median(value), "late", "on time")),
