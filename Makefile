@@ -30,7 +30,7 @@ setup: $(ENV_STAMP) ## Make .venv/ with the exact versions of requirements/dev.l
 
 clients: $(CLIENTS_STAMP) ## Make .venv-clients/ with other servers' clients, which a test of the endpoint runs
 
-demo: $(ENV_STAMP) ## Run the tutorial and tell what happened (NOTEBOOK=notebooks/01_serving_and_rollout.ipynb for the second)
+demo: $(ENV_STAMP) ## Run the tutorial and tell what happened (NOTEBOOK=notebooks/02_trust.ipynb for another)
 	@$(BIN)/python tools/demo.py --notebook $(NOTEBOOK)
 
 lab: $(ENV_STAMP) ## Open the notebook live in JupyterLab, on this machine alone

@@ -60,6 +60,20 @@ STAGES = {
         "down",
         "checks",
     ),
+    "02_trust": (
+        "data",
+        "converted by hand",
+        "certificate",
+        "plan",
+        "deploy",
+        "helper",
+        "refused",
+        "proved",
+        "explain",
+        "one prediction",
+        "down",
+        "checks",
+    ),
 }
 CELL_TIMEOUT = 180  # seconds
 LINES = 14  # of what a cell said; the rest is in the HTML

@@ -61,7 +61,7 @@ def test_a_notebook_that_is_no_story_is_refused(tmp_path: Path) -> None:
     done = run_demo(tmp_path / "scratch.ipynb", tmp_path)
 
     assert done.returncode == 2
-    assert "expected one of 00_the_whole_game, 01_serving_and_rollout" in done.stderr
+    assert "expected one of 00_the_whole_game, 01_serving_and_rollout, 02_trust" in done.stderr
 
 
 @pytest.mark.parametrize("story", STORIES, ids=[story.stem for story in STORIES])
