@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +28,8 @@ CONTENT_TYPE, SPLIT = "content-type", "inference-header-content-length"
 JSON = "application/json"
 SLACK = timedelta(hours=1)  # between the time in an id and the time of its record; no request takes so long
 ROWS_PER_REQUEST = 1000
+COMMITTED = 2.0  # seconds after a request within which it can be read
+PAUSE = 0.05
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -69,6 +74,8 @@ class Kept:
 def find(session: Session, prediction: str) -> Kept:
     """Return a request that an endpoint of the workspace kept.
 
+    What was answered a moment ago is waited for: it is committed after the answer.
+
     Raises
     ------
     NotFound
@@ -76,6 +83,26 @@ def find(session: Session, prediction: str) -> Kept:
     InvalidInput
         A part of it was left out.
     """
+    while (kept := _found(session, prediction)) is None:
+        if _age(prediction) > COMMITTED:
+            raise NotFound(
+                f"no request {prediction!r} was kept",
+                expected="the id of a request that was captured, or that failed within the last week",
+                hint="endpoint.errors() lists those that failed.",
+            )
+        time.sleep(PAUSE)
+    return kept
+
+
+def _age(prediction: str) -> float:
+    """Return for how many seconds a request has been there, as its id says; infinity where it is no such id."""
+    if not ID.fullmatch(prediction):
+        return math.inf
+    age = time.time() - (uuid.UUID(prediction).int >> 80) / 1000
+    return age if age >= 0 else math.inf
+
+
+def _found(session: Session, prediction: str) -> Kept | None:
     from nbmlops.serving.faultfile import NAME, FaultFile
 
     workspace = session.workspace
@@ -89,11 +116,7 @@ def find(session: Session, prediction: str) -> Kept:
         rows = _rows(workspace, folder.name, prediction)
         if len(rows):
             return _of_rows(session, folder.name, rows)
-    raise NotFound(
-        f"no request {prediction!r} was kept",
-        expected="the id of a request that was captured, or that failed within the last week",
-        hint="endpoint.errors() lists those that failed.",
-    )
+    return None
 
 
 def _of_fault(workspace: Workspace, fault: Any) -> Kept:

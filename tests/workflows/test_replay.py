@@ -7,10 +7,13 @@ import json
 import sys
 import time
 import traceback
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,11 +164,16 @@ def captured(session: Session, **facts: Any) -> Record:
     session.journal.append("endpoint.deployed", "endpoint/shares", about)
     given = {"arm": "1", "version": "1", "bundle": bundle.digest, "wire": "mlflow", "kind": "application/json"}
     given |= {"body": ONE, "answer": b'{"predictions":[20]}', "latency_s": 0.1}
-    record = Record(str(uuid7()), time.time_ns(), **{**given, **facts})
+    record = Record(**{"prediction": str(uuid7()), "time_ns": time.time_ns(), **given, **facts})
+    commit(session, record)
+    return record
+
+
+def commit(session: Session, record: Record) -> None:
+    """Commit a record as a scorer does."""
     spool = Spool(CaptureConfig(str(session.workspace.collected / "shares")), "shares")
     assert spool.add(record)
     spool.close()
-    return record
 
 
 @pytest.mark.parametrize("compacted", [False, True])
@@ -184,6 +192,25 @@ def test_a_captured_request_is_compared_with_its_answer(shares: Session, compact
 def test_what_was_not_captured_is_named(shares: Session, facts: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         replay(captured(shares, **facts).prediction)
+
+
+def test_a_request_of_a_moment_ago_is_waited_for(shares: Session) -> None:
+    """It is committed after its answer, so a caller may hold an id that cannot be read yet."""
+    record = msgspec.structs.replace(captured(shares), prediction=str(uuid7()))
+    late = Timer(0.3, commit, (shares, record))
+    late.start()
+    try:
+        assert replay(record.prediction).equal
+    finally:
+        late.join()
+
+
+def test_one_of_another_time_is_not_waited_for(shares: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("nothing can come any more"))
+    now = uuid.UUID(str(uuid7())).int
+    for unknown in ("id-2", *(str(uuid.UUID(int=now + (milliseconds << 80))) for milliseconds in (-60_000, 3_600_000))):
+        with pytest.raises(NotFound, match=unknown):
+            replay(unknown)
 
 
 def test_an_ensemble_runs_again_with_all_its_models(shares: Session) -> None:
