@@ -120,9 +120,9 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
 
     It is proved first: the real server is started in a fresh environment made from the version's lock, and the saved
     sample is replayed through it. ONNX Runtime serves the version only where its answers equal the fitted object's, and
-    the version's own runtime otherwise. Requests in flight are never dropped. While a
-    new version shares the traffic with what served before, guardrails compare their error rates, latencies and
-    predictions, and return the traffic by themselves where the new one is worse.
+    the version's own runtime otherwise. Requests in flight are never dropped. While a new version shares the traffic
+    with what served before, guardrails compare their error rates, latencies and predictions, and return the traffic by
+    themselves where the new one is worse.
 
     Parameters
     ----------

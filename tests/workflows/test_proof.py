@@ -156,6 +156,8 @@ def test_a_fitted_object_answers_to_the_bit_in_the_environment_that_it_was_prove
     commands = [psutil.Process(one).cmdline() for one in target.status("flights").pids]
     python = target.spec("flights").arms[0].python
     assert [command for command in commands if command[:2] == [python, "-I"]], commands
+    said = target.status("flights").environments["2"]
+    assert (said["differs"], said["serving_environment_id"]) == ([], said["locked"]), "by its own process's word"
 
     skipped = deploy("flights/2", proof=False, plan=True)
     assert (skipped.told["proof"], skipped.spec.arms[0].python) == ("skipped", "")
