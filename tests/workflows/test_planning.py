@@ -40,6 +40,7 @@ def test_a_plan_tells_what_was_checked(two: Session) -> None:
     told = planned("flights/1").told
     assert told["replayed"].startswith("400 rows")
     assert told["runtime"].startswith("onnx; ")
+    assert told["conversion"].startswith("certified at rung ")
     assert told["proof"] == "skipped"
 
 
