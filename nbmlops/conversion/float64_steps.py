@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nbmlops.conversion import float64_maps
 from nbmlops.conversion.emitting import ML, Emitter, rows_and_columns, widths
 from nbmlops.conversion.estimators import parts
 from nbmlops.conversion.graphs import Steps
@@ -32,15 +33,34 @@ def float64_steps(model: Any) -> Steps:
 
 
 def _known() -> dict[type, tuple[Conversion, Callable[[Any], None]]]:
+    from sklearn import preprocessing
     from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures
 
     return {
         SimpleImputer: (_imputer, _imputer_shape),
-        OneHotEncoder: (_one_hot, _one_hot_shape),
-        OrdinalEncoder: (_ordinal, lambda operator: rows_and_columns(operator, sum(widths(operator)))),
-        PolynomialFeatures: (_polynomial, lambda operator: rows_and_columns(operator, _powers(operator).shape[0])),
+        preprocessing.OneHotEncoder: (_one_hot, _one_hot_shape),
+        preprocessing.OrdinalEncoder: (_ordinal, _same_width),
+        preprocessing.TargetEncoder: (_target, _target_shape),
+        preprocessing.PolynomialFeatures: (_polynomial, _polynomial_shape),
+        preprocessing.PowerTransformer: (float64_maps.powers, _same_width),
+        preprocessing.KBinsDiscretizer: (float64_maps.bins, _bins_shape),
     }
+
+
+def _same_width(operator: Any) -> None:
+    rows_and_columns(operator, sum(widths(operator)))
+
+
+def _polynomial_shape(operator: Any) -> None:
+    rows_and_columns(operator, _powers(operator).shape[0])
+
+
+def _bins_shape(operator: Any) -> None:
+    rows_and_columns(operator, float64_maps.bins_width(operator.raw_operator))
+
+
+def _target_shape(operator: Any) -> None:
+    rows_and_columns(operator, len(operator.raw_operator.encodings_))
 
 
 def _answers_float64(scope: Any, model: Any, inputs: list[Any], *, custom_parsers: Any = None) -> list[Any]:
@@ -152,6 +172,18 @@ def _ordinal(scope: Any, operator: Any, container: Any) -> None:
         codes = np.arange(len(categories) - len(missing)) if grouped is None else grouped
         others = [] if step.handle_unknown == "error" else [step.unknown_value]
         tables.append(np.concatenate([codes, np.array([*missing, *others], dtype=np.float64)])[:, None])
+    _looked_up(emit, tables)
+
+
+def _target(scope: Any, operator: Any, container: Any) -> None:
+    emit = Emitter(scope, operator, container)
+    step = emit.step
+    means = np.atleast_1d(step.target_mean_)
+    classes = len(means)
+    tables = []
+    for place in range(len(step.categories_)):
+        found = np.stack(step.encodings_[place * classes : (place + 1) * classes], axis=1)
+        tables.append(np.concatenate([found, means[None]]))
     _looked_up(emit, tables)
 
 

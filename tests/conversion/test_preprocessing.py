@@ -10,7 +10,15 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
 
 from nbmlops.conversion.graphs import scikit_learn_graph
 from nbmlops.conversion.preprocessing import with_float64_preprocessing
@@ -65,12 +73,28 @@ def answered(transformer, rows, steps=FLOAT64_PREPROCESSING):
         (make_pipeline(SimpleImputer(strategy="most_frequent"), OrdinalEncoder()), ["tail"]),
         (OrdinalEncoder(encoded_missing_value=-5), ["tail", "carrier"]),
         (OrdinalEncoder(), ["tail"]),
+        (PowerTransformer(), ["distance", "wind", "hour"]),
+        (PowerTransformer("box-cox", standardize=False), ["wind"]),
+        (KBinsDiscretizer([4, 2, 9], quantile_method="averaged_inverted_cdf"), ["moment", "hour", "wind"]),
+        (KBinsDiscretizer(3, encode="ordinal", strategy="uniform"), ["moment", "wind"]),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else type(value).__name__,
 )
 def test_preparing_steps_give_the_numbers_of_scikit_learn(transformer, names, trips):
     fitted = columns((transformer, names), rows=trips)
-    np.testing.assert_allclose(answered(fitted, trips), fitted.transform(trips).astype(float), rtol=1e-15)
+    expected = fitted.transform(trips)
+    expected = expected.toarray() if hasattr(expected, "toarray") else expected.astype(float)
+    # Powers of numbers near one lose digits to the subtraction of one; all else is exact.
+    np.testing.assert_allclose(answered(fitted, trips), expected, rtol=1e-15, atol=1e-13)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_means_of_the_target_take_the_place_of_categories(classes, trips):
+    target = pd.qcut(trips.moment, classes, labels=False)
+    encoder = TargetEncoder(target_type="binary" if classes == 2 else "multiclass", cv=2, random_state=0)
+    fitted = ColumnTransformer([("all", encoder, ["carrier", "tail", "hour"])]).fit(trips, target)
+    rows = pd.concat([trips, trips.head(3).assign(carrier="?", hour=99, tail=np.nan)])
+    assert np.array_equal(answered(fitted, rows), fitted.transform(rows))
 
 
 def test_columns_that_never_held_a_number_are_left_out_as_by_scikit_learn(trips):
