@@ -21,6 +21,9 @@ SIZES = (1, 32, 1000, 10_000)
 ROTATION = 64
 SECONDS_EACH = 0.05
 FEWEST = 3
+FEWEST_SMALL = 9
+"""Turns of calls with few rows: what a busy machine does to a few of them must not decide."""
+MANY = 1000  # rows
 LONGEST = 0.5
 """Seconds that one call may be expected to take; a larger batch is not measured."""
 
@@ -92,6 +95,7 @@ def speed(model: Any, onnx: OnnxModel, rows: Any, *, frame: pd.DataFrame, sizes:
         theirs, ours = _medians(
             (lambda payload: sample.predict(model, payload), _rotating(rows, size)),
             (onnx.run, _fed(onnx, frame, size)),
+            fewest=FEWEST if size >= MANY else FEWEST_SMALL,
         )
         done.append(size)
         fitted.append(theirs)
@@ -130,14 +134,14 @@ def _fed(onnx: OnnxModel, frame: pd.DataFrame, size: int) -> list[dict[str, Any]
 Turn = tuple[Callable[[Any], object], Sequence[Any]]
 
 
-def _medians(*turns: Turn) -> tuple[float, ...]:
+def _medians(*turns: Turn, fewest: int) -> tuple[float, ...]:
     """Return the median of each call in milliseconds; a repeated payload would flatter caches."""
     rotations = [(call, itertools.cycle(payloads)) for call, payloads in turns]
     times: list[list[float]] = [[] for _ in turns]
     for call, payloads in rotations:
         call(next(payloads))  # the first call allocates
     end = time.perf_counter() + SECONDS_EACH * len(turns)
-    while len(times[0]) < FEWEST or time.perf_counter() < end:
+    while len(times[0]) < fewest or time.perf_counter() < end:
         for place, (call, payloads) in enumerate(rotations):
             payload = next(payloads)
             start = time.perf_counter()
