@@ -112,7 +112,7 @@ class Proof(Record, Shown):
 
     def kept(self) -> dict[str, Any]:
         """Return what the journal keeps of it."""
-        facts: dict[str, Any] = {"proved": True, "rows": self.rows, "environment": self.environment_id}
+        facts: dict[str, Any] = {"proved": True, "environment": self.environment_id}
         if self.fidelity is not None:
             facts |= Replay(self.rows, self.fidelity, labels_alone=self.labels_alone).kept()
         if self.whole is not None and self.apart is not None and self.agrees:

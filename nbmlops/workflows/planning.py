@@ -206,8 +206,8 @@ def _installed(arm: ArmSpec) -> str:
 
 
 def _replayed(replay: Mapping[str, Any]) -> str:
-    if "rows" not in replay:
-        return "" if replay else "nothing: no rows were kept at its registration"
+    if "max_difference" not in replay:
+        return "" if "members" in replay else "nothing: no rows were kept at its registration"
     found = replay["max_difference"]
     return f"{replay['rows']:,} rows, {f'values within {found:.1g}' if found else 'every answer equal'}"
 

@@ -23,6 +23,7 @@ from nbmlops.deployment import DeploymentPlan, LocalTarget
 from nbmlops.testing.shell import notebook
 from nbmlops.workflows.deploy import deploy
 from nbmlops.workflows.entry import entry
+from nbmlops.workflows.planning import Asked, planned
 from nbmlops.workflows.prepare import Prepared, prepare
 from nbmlops.workflows.proof import recalled
 from nbmlops.workflows.register import register_model
@@ -192,6 +193,16 @@ def test_an_asset_that_is_read_by_a_relative_path_and_how_it_is_shipped(
     assert proof_of(session, ref) == mended, "it is attested beside the bundle"
     other = replace(session.registry.reference(ref), digest="sha256:other")
     assert recalled(mended.bundle, other) is None, "of other rows it says nothing"
+
+
+def test_without_rows_it_is_proved_that_it_starts(session: Session, project: Path, proving: None) -> None:
+    register_model(importlib.import_module("late_model").Late("helper"), name="bare")
+
+    made = planned(session, Asked("bare"))
+
+    assert made.plan.told["replayed"] == "nothing: no rows were kept at its registration"
+    assert made.plan.told["proof"].startswith("it starts; no rows were kept")
+    assert made.ready.replay["proved"] is True
 
 
 def test_answers_that_depend_on_the_rows_sent_together(session: Session, registered: Callable[..., str]) -> None:
