@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clients demo lab test test-unit lint format bench bench-serving campaign soak mutate locks clean git
+.PHONY: help setup clients demo lab test test-unit lint format bench bench-serving bench-explanations campaign soak mutate locks clean git
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: $(ENV_STAMP) ## Measure, each against a peer in the same run; tables go t
 bench-serving: $(ENV_STAMP) $(PEERS:%=.venv-%/.synced) ## Measure the scoring server against its peers, 15 minutes; needs wrk (ARGS=--quick to try)
 	@command -v wrk >/dev/null || { echo "wrk is missing: install it (Debian, Ubuntu: sudo apt install wrk)." >&2; exit 1; }
 	$(BIN)/python benchmarks/bench_serving.py --out $(if $(ARGS),build/benchmarks,benchmarks/results) $(ARGS)
+
+bench-explanations: $(ENV_STAMP) ## Explain 100 trees by a budget of rows beside shap on all of them, 2 minutes
+	$(BIN)/python benchmarks/bench_explanations.py --out benchmarks/results
 
 campaign: $(ENV_STAMP) ## Kill processes of a live endpoint under load, twenty rounds (ARGS='--rounds 5 --seed 3')
 	$(BIN)/python benchmarks/campaign.py --out $(if $(ARGS),build/benchmarks,benchmarks/results) $(ARGS)
