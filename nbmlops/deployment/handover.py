@@ -64,6 +64,7 @@ def configuration(spec: EndpointSpec, slot: int, *, sockets: Sockets, access: Ac
         "counts": str(places.counts),
         "capture": None if spec.capture is None else _capture(spec.capture, places.collected),
         "salt": spec.endpoint,
+        "explain": spec.explain,
     }
 
 

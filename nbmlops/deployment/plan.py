@@ -198,6 +198,7 @@ def _facts(spec: EndpointSpec, arm: ArmSpec, manifests: Manifests) -> dict[str, 
         "idle time": f"{spec.idle_hours:g} h",
         "port": "a free one" if spec.port is None else str(spec.port),
         "capture": "off" if spec.capture is None else str(spec.capture),
+        "explanations": "at /explain" if spec.explain else "off",
         "authentication": "bearer token" if spec.auth else "none",
     }
 

@@ -135,6 +135,8 @@ class EndpointSpec(Record):
         None judges no candidate.
     progressive : Progressive or None
         The rollout that is under way.
+    explain : bool
+        Whether ``/explain`` is answered.
     candidates : mapping of str to (mapping of str to float, percent)
         Version on trial -> the split before it got traffic, which a guardrail returns to. `with_traffic` keeps it.
     """
@@ -150,6 +152,7 @@ class EndpointSpec(Record):
     capture: Capture | None = None
     guardrails: Guardrails | None = None
     progressive: Progressive | None = None
+    explain: bool = False
     candidates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,8 @@ from .configuration import Limits, ServingConfig
 from .docs import page
 from .errors import RequestError
 from .exchange import JSON, Answer, Head, Reply
+from .explain.describe import with_explain
+from .explain.wire import EXPLAIN
 from .metrics import ServerMetrics
 from .noted import Noted
 from .noting import Notes
@@ -145,7 +147,10 @@ class Application:
             "/docs": self._docs,
         }
         paged = {path: self.page_route(page) for path, page in pages.items()}
-        return {"/invocations": self.scoring_route(MLFLOW), **paged, **oip_routes(self)}
+        scored = {"/invocations": self.scoring_route(MLFLOW)}
+        if self.config is not None and self.config.explain:
+            scored["/explain"] = self.scoring_route(EXPLAIN)
+        return {**scored, **paged, **oip_routes(self)}
 
     def page_route(self, page: Page, wire: Wire = MLFLOW, *, method: str = "GET") -> Route:
         """Return the route of a page, which waits for no model."""
@@ -195,5 +200,7 @@ class Application:
             raise RequestError(503, "not_configured", "the server has no model yet", expected="another try in a second")
         arms = [(arm.config.name, arm.bundle, arm.outputs) for arm in self.router.arms.values()]
         document = describe(self.config.endpoint, arms, authenticated=self._access.authenticated)
+        if self.config.explain:
+            document = with_explain(document, authenticated=self._access.authenticated)
         served = list(self.router.arms.values())
         return with_tensors(document, self.config.endpoint, served, authenticated=self._access.authenticated)

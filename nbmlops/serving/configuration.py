@@ -136,6 +136,8 @@ class ServingConfig(msgspec.Struct, frozen=True):
         What a server that stands alone holds its versions to; a supervisor holds them itself.
     champion : str
         The arm that they are held against; "" is the one with the largest weight.
+    explain : bool
+        Answer ``/explain`` too.
     """
 
     endpoint: str
@@ -152,6 +154,7 @@ class ServingConfig(msgspec.Struct, frozen=True):
     salt: str = ""
     guardrails: Rules | None = None
     champion: str = ""
+    explain: bool = False
 
 
 def parse_config(document: Any) -> ServingConfig:

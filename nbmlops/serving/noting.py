@@ -54,6 +54,9 @@ class Notes:
 
     def answered(self, exchange: Exchange) -> None:
         """Send the answer, after its commit where capture is strict, and note it."""
+        if not exchange.wire.noted:
+            exchange.send()
+            return
         status, outputs = exchange.answer.status, exchange.outputs
         if outputs is None or self.spool is None:
             exchange.send()

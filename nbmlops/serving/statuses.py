@@ -27,6 +27,10 @@ PROBLEMS = (
     Problem(404, "unknown_version", "The endpoint serves no such version.", "Ask for one that /version lists."),
     Problem(405, "method_not_allowed", "The path takes another method.", "Use the one that `allow` names."),
     Problem(408, "slow_request", "The request was not complete in time.", "Send it faster, or in parts."),
+    Problem(
+        409, "not_explainable", "Nothing explains this version here.", "Deploy it with --explain, or use %explain."
+    ),
+    Problem(409, "explanation_differs", "The contributions don't add up to the answer.", "Use %explain ID instead."),
     Problem(413, "body_too_large", "The body is over the endpoint's limit.", "Send fewer rows at once."),
     Problem(415, "unsupported_media_type", "The content type is none of those served.", "Send JSON or CSV in UTF-8."),
     Problem(422, "invalid_input", "The data does not fit the model's signature.", "Mend the `field` that is named."),

@@ -22,9 +22,12 @@ class Wire(Protocol):
     ----------
     name : str
         Kept with every captured request, so that it can be decoded again.
+    noted : bool
+        Whether what is answered counts as traffic: is captured, copied to shadows, judged by guardrails.
     """
 
     name: str
+    noted: bool
 
     def check(self, head: Head) -> None:
         """Raise `RequestError` where the headers alone say that the request can't be taken."""
@@ -47,6 +50,7 @@ class MLflowWire:
     """MLflow's scoring protocol: JSON in four formats, or CSV."""
 
     name = "mlflow"
+    noted = True
 
     def check(self, head: Head) -> None:
         """Refuse what is neither JSON nor CSV."""

@@ -82,6 +82,7 @@ Fetch = Annotated[bool, Parameter("Let uv fetch packages of the lock that are ne
 AnyEnvironment = Annotated[
     bool, Parameter("Serve it although other packages are installed than its lock pins; kept in the journal.")
 ]
+Explained = Annotated[bool, Parameter("Also answer /explain with each column's contributions: linear models alone.")]
 Auth = Annotated[bool, Parameter("Serve without a token: every user of this machine may call it.")]
 
 
@@ -113,6 +114,7 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
     quantize: Quantized = False,
     optimize: Optimized | None = None,
     provider: Provider | None = None,
+    explain: Explained = False,
     trust: Trust = False,
     reason: Reason | None = None,
 ) -> Endpoint | DeploymentPlan:
@@ -176,6 +178,8 @@ def deploy(  # noqa: PLR0913 - one option each of the public surface
         Simplify the graph once, here, and not at every load.
     provider : str, optional
         What ONNX Runtime computes on, such as ``cuda``; the CPU by default.
+    explain : bool, default False
+        Answer ``/explain`` too, where the model is linear: what each column adds, held against the answer itself.
     trust : bool, default False
         Serve a version that this workspace did not register.
     reason : str, optional

@@ -195,6 +195,28 @@ def _keep(session: Session, reference: str, found: Explanation) -> dict[str, str
     return files
 
 
+def state_terms(session: Session, reference: str, bundle: Path, *, trust: bool) -> None:
+    """State beside a version's bundle how the model adds up, for its server to explain answers.
+
+    Raises
+    ------
+    InvalidInput
+        It does not add up column by column, it is an ensemble, or no rows were kept to hold it against.
+    """
+    from nbmlops.explanation.additive import additive
+    from nbmlops.packaging import attest, read_bundle
+
+    if "+" in reference:
+        raise InvalidInput("an ensemble can't be explained where it is served", hint="Deploy it without --explain.")
+    stage("finding what each column adds")
+    kept = session.registry.reference(reference)
+    if kept is None:
+        raise InvalidInput(f"{reference} was registered without data, which explanations compare with")
+    model = session.registry.load(reference, trust=trust)
+    subject = _subject(session, model, reference, reference=kept, rows=kept.inputs)
+    attest(read_bundle(bundle), "explanation", additive(subject))
+
+
 def _prediction(session: Session, prediction: str, *, ref: str | None, seconds: float, trust: bool) -> Explanation:
     import numpy as np
 

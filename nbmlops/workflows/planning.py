@@ -13,6 +13,7 @@ from nbmlops.core.references import check_name, nearest
 from nbmlops.core.settings import settings
 from nbmlops.workflows.arranging import Wish, arranged, captured, check_redacted
 from nbmlops.workflows.ensembles import is_ensemble, parse, prepare_ensemble
+from nbmlops.workflows.explain import state_terms
 from nbmlops.workflows.prepare import prepare
 from nbmlops.workflows.session import Session
 
@@ -50,6 +51,7 @@ class Asked(Record):
     quantize: bool = False
     optimize: str | None = None
     provider: str | None = None
+    explain: bool = False
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Asked:
@@ -121,7 +123,10 @@ def planned(session: Session, asked: Asked, *, trust: bool = False, later: bool 
     check_redacted(asked.redact or (), ready.arm.bundle)
     kept = captured(spec.capture, is_new=now is None, asked=(asked.capture, asked.sample, asked.redact))
     port = asked.port or spec.port
-    plan = place.plan(replace(spec, resources=resources, port=port, auth=asked.auth, capture=kept))
+    if asked.explain:
+        state_terms(session, ready.reference, ready.arm.bundle, trust=trust)
+    spec = replace(spec, resources=resources, port=port, auth=asked.auth, capture=kept, explain=asked.explain)
+    plan = place.plan(spec)
     return Planned(asked, place, ready, replace(plan, told=_told(ready)))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from uuid_utils import uuid7
 
@@ -23,17 +24,27 @@ from nbmlops.serving.spool import Record, Spool
 from nbmlops.workflows.commands import Files, command
 from nbmlops.workflows.explain import explain
 from nbmlops.workflows.govern import history
+from nbmlops.workflows.register import register_model
 from nbmlops.workflows.session import Session, current
 from nbmlops.workflows.verbs import PYTHON
+from tests.workflows.conftest import fitted
 
 
 @pytest.fixture(scope="module")
-def flights(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """A session on a workspace with a linear version and one of trees, which the tests here add reports to."""
+def trees(rows: pd.DataFrame) -> Pipeline:
+    return fitted(rows, HistGradientBoostingClassifier(max_iter=5))
+
+
+@pytest.fixture(scope="module")
+def flights(
+    template: Path, rows: pd.DataFrame, trees: Pipeline, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
+    """A session on a workspace with a linear version 1 and trees as version 3, which the tests here add reports to."""
     root = tmp_path_factory.mktemp("explain")
     shutil.copytree(template, root / ".nbmlops")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("NBMLOPS_WORKSPACE", str(root))
+        register_model(trees, name="flights", data=rows, label="late")
         yield current()
 
 
@@ -50,15 +61,15 @@ def artifacts(session: Session, reference: str) -> list[str]:
 
 
 def test_a_version_is_explained_on_its_own_sample_and_the_report_kept(flights: Session, tmp_path: Path) -> None:
-    found = explain("flights/2", out=tmp_path / "report.html")
-    assert (found.model, found.explainer, found.columns) == ("flights/2", "tree", ("hour", "distance", "carrier"))
+    found = explain("flights/3", out=tmp_path / "report.html")
+    assert (found.model, found.explainer, found.columns) == ("flights/3", "tree", ("hour", "distance", "carrier"))
     assert found.rows == found.rows_given == 400
     assert found.residual <= 1e-6
-    kept = artifacts(flights, "flights/2")
+    kept = artifacts(flights, "flights/3")
     assert any(path.endswith("explanation.html") for path in kept)
     assert any(path.endswith("beeswarm.png") for path in kept)
     assert "explained by tree, 400 rows" in str(history("flights")._show_().text)
-    [event] = flights.journal.events("model.explained", "model/flights/2", limit=1)
+    [event] = flights.journal.events("model.explained", "model/flights/3", limit=1)
     assert event.data["contributions"] == found.digest
     assert not {"values", "data"} & set(event.data)
     assert "data:image/png" in (tmp_path / "report.html").read_text()
@@ -98,29 +109,29 @@ def spooled(session: Session, version: str, body: bytes, *, answer: bytes = b"")
 
 
 def test_a_prediction_is_explained_from_what_was_captured(
-    flights: Session, rows: pd.DataFrame, stubborn: Pipeline
+    flights: Session, rows: pd.DataFrame, trees: Pipeline
 ) -> None:
     asked = rows.drop(columns="late").iloc[[23, 40]]  # the first lacks its distance
     records = json.loads(asked.to_json(orient="records"))
-    labels = stubborn.predict(asked).tolist()
+    labels = trees.predict(asked).tolist()
     prediction = spooled(
         flights,
-        "2",
+        "3",
         json.dumps({"dataframe_records": records}).encode(),
         answer=json.dumps({"predictions": labels}).encode(),
     )
-    before = len(artifacts(flights, "flights/2"))
+    before = len(artifacts(flights, "flights/3"))
     for row in (0, 1):
         found = explain(prediction=f"{prediction}:{row}")
-        assert (found.model, found.rows, found.prediction) == ("flights/2", 1, f"{prediction}:{row}")
+        assert (found.model, found.rows, found.prediction) == ("flights/3", 1, f"{prediction}:{row}")
         total = found.base_values + sum(found.contributions().values())
-        assert 1 / (1 + np.exp(-total)) == pytest.approx(stubborn.predict_proba(asked)[row, 1], abs=1e-6)
+        assert 1 / (1 + np.exp(-total)) == pytest.approx(trees.predict_proba(asked)[row, 1], abs=1e-6)
         assert found.answered == str(labels[row])
     assert f"Explanation of {prediction}:1" in found._show_().text
-    assert len(artifacts(flights, "flights/2")) == before  # a caller's row stays out of the run
+    assert len(artifacts(flights, "flights/3")) == before  # a caller's row stays out of the run
     with pytest.raises(NotFound, match="has no row 7"):
         explain(prediction=f"{prediction}:7")
-    with pytest.raises(InvalidInput, match="flights/2 answered"):
+    with pytest.raises(InvalidInput, match="flights/3 answered"):
         explain("flights/1", prediction=prediction)
 
 
@@ -151,4 +162,4 @@ def test_what_can_not_be_meant_is_refused(asked: dict[str, object], says: str) -
 def test_linear_models_and_trees_need_no_shap(flights: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "shap", None)  # an import of it fails
     assert explain("flights/1", rows=10).refused == ()
-    assert explain("flights/2", rows=10).refused == ()
+    assert explain("flights/3", rows=10).refused == ()

@@ -59,6 +59,7 @@ class OipWire:
     """
 
     name = "oip"
+    noted = True
 
     def __init__(self, model: str) -> None:
         self.model = model
