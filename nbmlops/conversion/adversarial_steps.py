@@ -30,6 +30,8 @@ EARLY = 6
 CELLS = 5_000_000
 ULPS = 8
 """Numbers of the column's own precision that arithmetic before a step may shift it by."""
+CLEAR = 8 * ULPS
+"""Numbers from a step at which no arithmetic in float64 blurs it any more, and float32 does."""
 
 Array = Any
 
@@ -182,11 +184,12 @@ def _edits(spans: _Spans, numeric: Sequence[Column], *, exact: bool) -> tuple[li
 
 
 def _around(column: Column, low: float, high: float) -> list[float]:
-    """Return the ends, low and high first, and for a float64 column the float32 numbers next to them."""
+    """Return the ends, low and high first; for a float64 column, numbers just clear of them and the nearest float32."""
     import numpy as np
 
     if column.kind != "float64":
         return [low, high]
     near = np.float32(low)
     down, up = np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))
-    return [low, high, float(near), float(down), float(up)]
+    clear = CLEAR * float(np.spacing(max(abs(low), abs(high))))
+    return [low, high, low - clear, high + clear, float(near), float(down), float(up)]

@@ -72,25 +72,23 @@ GRADIENT = (
 )  # fmt: skip
 
 HISTOGRAM = (
-    Case("histogram boosting", "boosting", _histogram, flights(GAPPED), outcome=EITHER, stepped=True),
-    Case("histogram boosting, three classes", "boosting", _histogram, flights(GAPPED, "status"), outcome=EITHER,
-         stepped=True),
-    Case("histogram boosting, seconds and identifiers", "boosting", _histogram, flights(EPOCH), outcome=EITHER,
+    Case("histogram boosting", "boosting", _histogram, flights(GAPPED), stepped=True),
+    Case("histogram boosting, three classes", "boosting", _histogram, flights(GAPPED, "status"), stepped=True),
+    Case("histogram boosting, seconds and identifiers", "boosting", _histogram, flights(EPOCH),
          stepped=True, trap="thresholds as float32 move seconds since 1970 by two minutes"),
     Case("histogram boosting, native categories", "boosting",
          lambda: _histogram(categorical_features="from_dtype"),
-         flights(WITH_CATEGORIES, categories=CATEGORIES), outcome=EITHER, stepped=True,
+         flights(WITH_CATEGORIES, categories=CATEGORIES), stepped=True,
          trap="skl2onnx ignores categories: 50 to 89 % of the labels agree"),
     Case("histogram boosting, encoded categories", "boosting",
-         lambda: _native(_histogram(categorical_features=[0, 1])), flights(WITH_CATEGORIES), outcome=EITHER,
+         lambda: _native(_histogram(categorical_features=[0, 1])), flights(WITH_CATEGORIES),
          stepped=True, trap="skl2onnx ignores categories: 50 to 89 % of the labels agree"),
     Case("histogram boosting, regression", "boosting", _histogram_regression, flights(GAPPED, "delay"),
-         outcome=EITHER, stepped=True),
-    Case("histogram boosting, Poisson", "boosting", lambda: _histogram_regression(loss="poisson"),
-         flights(GAPPED, "complaints"), outcome=EITHER, stepped=True, trap="the answer is the exponent of the sum"),
-    Case("histogram boosting, 90 % quantile", "boosting",
-         lambda: _histogram_regression(loss="quantile", quantile=0.9), flights(GAPPED, "delay"), outcome=EITHER,
          stepped=True),
+    Case("histogram boosting, Poisson", "boosting", lambda: _histogram_regression(loss="poisson"),
+         flights(GAPPED, "complaints"), stepped=True, trap="the answer is the exponent of the sum"),
+    Case("histogram boosting, 90 % quantile", "boosting",
+         lambda: _histogram_regression(loss="quantile", quantile=0.9), flights(GAPPED, "delay"), stepped=True),
 )  # fmt: skip
 
 XGBOOST = (
@@ -131,7 +129,7 @@ CATBOOST = (
 BEHIND_AN_ENCODER = (
     Case("ordinal encoder and gradient boosting", "boosting",
          lambda: _ordinal(ensemble.GradientBoostingClassifier(n_estimators=15, random_state=0)),
-         flights((*NUMBERS, *CATEGORIES)), outcome=EITHER, stepped=True),
+         flights((*NUMBERS, *CATEGORIES)), stepped=True),
     Case("ordinal encoder and XGBoost", "boosting", lambda: _ordinal(_xgboost()),
          flights((*GAPPED, *CATEGORIES), "late number"), outcome=EITHER, stepped=True, needs="xgboost"),
 )  # fmt: skip
