@@ -53,6 +53,8 @@ def test_what_is_missing_is_named_with_what_to_do(last: str, told: str) -> None:
 def test_what_was_raised_last_counts() -> None:
     before = "KeyError: 'factor'\n\nDuring handling of the above exception, another exception occurred:\n\n"
     assert "the name 'factor'" in found("UndefinedVariableError: name 'factor' is not defined", traceback=before)
+    before = before.replace("KeyError: 'factor'", "NameError: name 'factor' is not defined")
+    assert "its code asks for 'carrier'" in found("KeyError: 'carrier'", traceback=before)
 
 
 def test_what_was_noticed_at_the_registration_is_repeated() -> None:
