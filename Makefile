@@ -23,7 +23,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup clients demo lab test test-torch test-unit lint format bench bench-serving bench-explanations campaign soak mutate locks clean git
+.PHONY: help setup clients demo lab test test-torch test-unit lint format bench bench-conversion bench-serving bench-explanations campaign soak mutate locks clean git
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ format: $(ENV_STAMP) ## Lay out the code as `make lint` wants it
 
 bench: $(ENV_STAMP) ## Measure, each against a peer in the same run; tables go to build/benchmarks/
 	$(BIN)/python benchmarks/harness.py
+
+bench-conversion: $(ENV_STAMP) ## Convert, check and measure every model of the matrix, 15 minutes; writes its page in docs (ARGS=--quick to try)
+	$(BIN)/python benchmarks/bench_conversion.py $(if $(ARGS),--out build/benchmarks,--out benchmarks/results --docs docs) $(ARGS)
 
 bench-serving: $(ENV_STAMP) $(PEERS:%=.venv-%/.synced) ## Measure the scoring server against its peers, 15 minutes; needs wrk (ARGS=--quick to try)
 	@command -v wrk >/dev/null || { echo "wrk is missing: install it (Debian, Ubuntu: sudo apt install wrk)." >&2; exit 1; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from sklearn import ensemble
@@ -51,10 +52,8 @@ def _lightgbm(kind: str = "LGBMClassifier", **options: Any) -> Any:
 
 
 def _catboost(kind: str = "CatBoostClassifier", **options: Any) -> Any:
-    import catboost
-
     options = {"iterations": 20, "depth": 4, "random_seed": 0, "thread_count": 1, **options}
-    return getattr(catboost, kind)(verbose=False, allow_writing_files=False, **options)
+    return getattr(import_module("catboost"), kind)(verbose=False, allow_writing_files=False, **options)
 
 
 GRADIENT = (

@@ -1,0 +1,1 @@
+"""The matrix of conversions: run, held against its goals, and told."""
