@@ -8,6 +8,8 @@ from functools import cached_property
 from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from nbmlops.capture.data import fingerprint
 from nbmlops.conversion.adversarial import Probe, probes
 from nbmlops.conversion.adversarial_changes import at_changes
@@ -118,7 +120,9 @@ class Evidence:
     def adversarial(self) -> tuple[Group, ...]:
         """Rows that no sample holds and a request may, by kind."""
         inputs = self.reference.inputs
-        return self._asked([*probes(inputs, self.signature), *at_changes(self.model, inputs, self.signature)])
+        # Many calls of few rows: threads that wait for each other make each slow on a busy machine.
+        with threadpool_limits(1, user_api="openmp"):
+            return self._asked([*probes(inputs, self.signature), *at_changes(self.model, inputs, self.signature)])
 
     def groups(self) -> Iterator[Group]:
         """Yield all of them in the order of a comparison, each made when it is its turn."""
