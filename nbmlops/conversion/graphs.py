@@ -87,7 +87,9 @@ def scikit_learn_graph(
     steps = steps or Steps()
     types = [(one["name"], kinds[one["dtype"]]([None, *one["shape"][1:]])) for one in inputs]
     ready = convertible(model)
-    options = {**_options(model), **({id(ready): {"zipmap": False}} if has_probabilities(model) else {})}
+    # skl2onnx knows no such option of an estimator that it does not know, and adds no such step behind its parser.
+    zipped = has_probabilities(model) and type(_last(model)) not in steps.parsers
+    options = {**_options(model), **({id(ready): {"zipmap": False}} if zipped else {})}
     with _silence():
         graph: onnx.ModelProto = convert_sklearn(
             ready,
@@ -114,6 +116,10 @@ def has_probabilities(model: Any) -> bool:
     from sklearn.base import is_classifier
 
     return bool(is_classifier(model)) and hasattr(model, "predict_proba")
+
+
+def _last(model: Any) -> Any:
+    return _last(model.steps[-1][1]) if hasattr(model, "steps") else model
 
 
 def _options(model: Any) -> dict[Any, Any]:

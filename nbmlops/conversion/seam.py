@@ -10,6 +10,8 @@ from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.rungs import FLOAT32
 
 GROUP = "nbmlops.converters"
+LATE = ("hummingbird",)
+"""Converters by the way of another framework, whose graphs are larger and rounded to float32 throughout."""
 CONVERTER_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -60,12 +62,17 @@ def rungs_of(converter: Converter) -> tuple[str, ...]:
 
 
 def converters() -> tuple[Converter, ...]:
-    """Return the installed converters, those of nbmlops first, then by name; last those that convert with others."""
+    """Return the installed converters in the order in which they are tried.
+
+    First those of nbmlops, then others by name, then what takes nearly anything, and last those that convert with
+    others.
+    """
     from nbmlops.conversion.exact import ExactConverter
     from nbmlops.conversion.outside import outside_converters
     from nbmlops.conversion.scikit_learn import SklearnConverter
 
     found = {point.name: point for point in entry_points(group=GROUP)}
     own = (SklearnConverter(), ExactConverter())
-    others = [found[name].load()() for name in sorted(found) if name not in {one.name for one in own}]
+    names = sorted(found, key=lambda name: (name in LATE, name))
+    others = [found[name].load()() for name in names if name not in {one.name for one in own}]
     return (*own, *others, *outside_converters())
