@@ -317,7 +317,7 @@ def test_converting_says_nothing_and_leaves_the_model_as_it_was(flights, late, c
     convert_sklearn = skl2onnx.convert_sklearn
 
     def talkative(*arguments, **options):
-        warnings.warn("by the way", stacklevel=1)
+        warnings.warn("by the way", FutureWarning, stacklevel=1)  # what silences the fitted object leaves it
         logging.getLogger("skl2onnx").warning("by the way")
         return convert_sklearn(*arguments, **options)
 

@@ -45,7 +45,7 @@ def test_a_label_as_likely_as_the_fitted_one_is_a_tie_and_counted_apart(p, ties)
 
 @pytest.mark.parametrize("label", ["unlikely", "unheard of"])
 def test_a_tie_is_between_the_likeliest_alone(label):
-    reference = Reference(pd.DataFrame(), np.array(["a"]), np.array([[0.4, 0.4, 0.2]]), ["a", "b", "unlikely"])
+    reference = Reference(pd.DataFrame(), np.array(["a"]), np.array([[0.2, 0.4, 0.4]]), ["unlikely", "a", "b"])
     assert agreement(reference, ["b"], reference.probabilities).ties == 1
     assert agreement(reference, [label], reference.probabilities).labels_different == 1
 
