@@ -165,7 +165,7 @@ PREPROCESSING = (
          flights(NUMBERS, "delay")),
     Case("a function", "preprocessing",
          lambda: make_pipeline(preprocessing.FunctionTransformer(np.log1p), _logistic()),
-         flights(("distance", "wind")), trap="hummingbird leaves the function out: wrong by 0.69"),
+         flights(("distance", "wind"), "late number"), trap="hummingbird leaves the function out: wrong by 0.69"),
     Case("a user's own step", "preprocessing",
          lambda: make_pipeline(Ratio(), preprocessing.StandardScaler(), _logistic()), flights(NUMBERS)),
     Case("union of components and chosen columns", "preprocessing",
