@@ -91,23 +91,23 @@ HISTOGRAM = (
 )  # fmt: skip
 
 XGBOOST = (
-    Case("XGBoost", "boosting", _xgboost, flights(GAPPED, "late number"), outcome=EITHER, stepped=True,
+    Case("XGBoost", "boosting", _xgboost, flights(GAPPED, "late number"), stepped=True,
          trap="hummingbird is wrong by 5e-4", needs="xgboost"),
-    Case("XGBoost, three classes", "boosting", _xgboost, bundled("wine"), outcome=EITHER, stepped=True,
+    Case("XGBoost, three classes", "boosting", _xgboost, bundled("wine"), stepped=True,
          trap="hummingbird is wrong by 1.5e-2", needs="xgboost"),
     Case("XGBoost, regression", "boosting", lambda: _xgboost("XGBRegressor"), flights(GAPPED, "delay"),
-         outcome=EITHER, stepped=True, needs="xgboost"),
+         stepped=True, needs="xgboost"),
     Case("XGBoost, native categories", "boosting", lambda: _xgboost(enable_categorical=True),
          flights(WITH_CATEGORIES, "late number", categories=CATEGORIES), outcome=EITHER, stepped=True,
          trap="categories reach the trees as whatever the feeder makes of them", needs="xgboost"),
 )  # fmt: skip
 
 LIGHTGBM = (
-    Case("LightGBM", "boosting", _lightgbm, flights(GAPPED), outcome=EITHER, stepped=True, needs="lightgbm"),
-    Case("LightGBM, three classes", "boosting", _lightgbm, flights(GAPPED, "status"), outcome=EITHER, stepped=True,
+    Case("LightGBM", "boosting", _lightgbm, flights(GAPPED), stepped=True, needs="lightgbm"),
+    Case("LightGBM, three classes", "boosting", _lightgbm, flights(GAPPED, "status"), stepped=True,
          needs="lightgbm"),
     Case("LightGBM, regression, seconds", "boosting", lambda: _lightgbm("LGBMRegressor"), flights(EPOCH, "delay"),
-         outcome=EITHER, stepped=True, trap="it compares in float64, ONNX in float32", needs="lightgbm"),
+         stepped=True, trap="it compares in float64, ONNX in float32", needs="lightgbm"),
     Case("LightGBM, native categories", "boosting", _lightgbm,
          flights(WITH_CATEGORIES, categories=CATEGORIES), outcome=EITHER, stepped=True,
          trap="categories reach the trees as whatever the feeder makes of them", needs="lightgbm"),
@@ -130,7 +130,7 @@ BEHIND_AN_ENCODER = (
          lambda: _ordinal(ensemble.GradientBoostingClassifier(n_estimators=15, random_state=0)),
          flights((*NUMBERS, *CATEGORIES)), stepped=True),
     Case("ordinal encoder and XGBoost", "boosting", lambda: _ordinal(_xgboost()),
-         flights((*GAPPED, *CATEGORIES), "late number"), outcome=EITHER, stepped=True, needs="xgboost"),
+         flights((*GAPPED, *CATEGORIES), "late number"), stepped=True, needs="xgboost"),
 )  # fmt: skip
 
 CASES = (*GRADIENT, *HISTOGRAM, *XGBOOST, *LIGHTGBM, *CATBOOST, *BEHIND_AN_ENCODER)

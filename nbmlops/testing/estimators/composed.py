@@ -120,7 +120,7 @@ COLUMNS = (
          flights(MIXED), rungs=EXACT, stepped=True, trap=CROSSES),
     Case("columns, scaler and XGBoost", "columns", lambda: mixed(_xgboost()), flights(MIXED, "late number"),
          outcome=EITHER, rungs=EXACT, stepped=True, trap=CROSSES, needs="xgboost"),
-    Case("columns, scaler and LightGBM", "columns", lambda: mixed(_lightgbm()), flights(MIXED), outcome=EITHER,
+    Case("columns, scaler and LightGBM", "columns", lambda: mixed(_lightgbm()), flights(MIXED),
          rungs=EXACT, stepped=True, trap=CROSSES, needs="lightgbm"),
     Case("one-hot encoder of frequent categories", "columns",
          lambda: mixed(_logistic(), encoder=preprocessing.OneHotEncoder(min_frequency=0.05,
