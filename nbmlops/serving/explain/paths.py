@@ -8,7 +8,8 @@ The Shapley value of column i in such a product is an integral over one variable
     v (o_i - z_i) ∫₀¹ Π_{j≠i} (z_j + (o_j - z_j) q) dq,
 
 whose integrand is a polynomial, so that Gauss-Legendre quadrature gives it exactly. No subsets are counted, every
-factor is positive, and all leaves are done at once.
+factor is positive, and leaves of one length are done at once. Where there are more rows than ways for a leaf's
+conditions to hold or not, each way is worked out once and looked up.
 
 References
 ----------
@@ -79,42 +80,66 @@ class Paths:
         """
         rows = np.asarray(rows, dtype=np.float64)
         found = np.zeros((len(rows), rows.shape[1], self.value.shape[1]))
-        if not len(self.start):
-            return found
-        longest = int(np.diff(np.append(self.start, len(self.column))).max())
-        points, weights = np.polynomial.legendre.leggauss((longest + 1) // 2)
-        points, weights = (points + 1) / 2, weights / 2
-        step = max(CHUNK // (len(self.column) * len(points)), 1)
+        lengths = np.diff(np.append(self.start, len(self.column)))
+        for length in np.unique(lengths):
+            leaves = np.flatnonzero(lengths == length)
+            tabled = 2**length <= len(rows)  # fewer ways to hold or not than rows: each is worked out once
+            cost = (2**length * ((length + 1) // 2) if tabled else 1) * length
+            step = max(CHUNK // int(max(cost, length * found[0].size)), 1)
+            for first in range(0, len(leaves), step):
+                self._add(found, rows, leaves[first : first + step], tabled=tabled)
+        return found
+
+    def _add(self, found: Floats, rows: Floats, leaves: npt.NDArray[np.int64], *, tabled: bool) -> None:
+        """Add what leaves with equally many conditions contribute."""
+        places = self.start[leaves][:, None] + np.arange(self._length(leaves[0]))  # (n_leaves, n_conditions)
+        share, columns = self.share[places], self.column[places].ravel()
+        length = places.shape[1]
+        table = weights_of((np.arange(2**length)[:, None] >> np.arange(length)) & 1, share[:, None]) if tabled else None
+        to_columns = np.zeros((self.value.shape[1], len(columns), rows.shape[1]))
+        to_columns[:, np.arange(len(columns)), columns] = np.repeat(self.value[leaves].T, length, axis=1)
+        step = max(CHUNK // (places.size * (1 if tabled else (length + 1) // 2)), 1)
         for first in range(0, len(rows), step):
             part = slice(first, first + step)
-            found[part] = self._of(rows[part], points, weights)
-        return found
+            held = self.holds(rows[part], places.ravel()).reshape(-1, *places.shape)
+            if table is None:
+                weights = weights_of(held, share)
+            else:
+                weights = table[np.arange(len(leaves)), held @ (1 << np.arange(length))]
+            found[part] += np.moveaxis(weights.reshape(len(held), -1) @ to_columns, 0, 2)
 
-    def _of(self, rows: Floats, points: Floats, weights: Floats) -> Floats:
-        gain = self.holds(rows) - self.share  # o - z, shape (n_rows, n_conditions)
-        factors = self.share + gain[:, None, :] * points[:, None]  # (n_rows, n_points, n_conditions)
-        whole = np.multiply.reduceat(factors, self.start, axis=2)
-        lengths = np.diff(np.append(self.start, len(self.column)))
-        others = np.repeat(whole, lengths, axis=2) / factors
-        weight = np.einsum("k,rkc->rc", weights, others) * gain
-        leaf = np.repeat(np.arange(len(self.start)), lengths)
-        found = np.zeros((len(rows), rows.shape[1], self.value.shape[1]))
-        for output in range(self.value.shape[1]):
-            terms = weight * self.value[leaf, output]
-            for row, values in enumerate(terms):
-                found[row, :, output] = np.bincount(self.column, values, rows.shape[1])
-        return found
+    def _length(self, leaf: int) -> int:
+        after = self.start[leaf + 1] if leaf + 1 < len(self.start) else len(self.column)
+        return int(after - self.start[leaf])
 
-    def holds(self, rows: Floats) -> npt.NDArray[np.bool_]:
-        """Return whether each condition holds, shape (n_rows, n_conditions)."""
-        values = rows[:, self.column]
+    def holds(self, rows: Floats, places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Return whether each of some conditions holds, shape (n_rows, n_places)."""
+        values = rows[:, self.column[places]]
         with np.errstate(invalid="ignore"):
-            inside = ~(values <= self.low) & ~(values > self.high)
-        held = np.where(np.isnan(values), self.missing, inside)
-        coded = np.flatnonzero(self.category >= 0)
+            held: npt.NDArray[np.bool_] = ~(values <= self.low[places]) & ~(values > self.high[places])
+        null = np.isnan(values)
+        if null.any():
+            held = np.where(null, self.missing[places], held)
+        category = self.category[places]
+        coded = np.flatnonzero(category >= 0)
         if len(coded):
             codes = values[:, coded]
             known = (codes >= 0) & (codes < CATEGORIES)  # false for NaN too
-            places = np.where(known, codes, CATEGORIES).astype(np.int64)
-            held[:, coded] = self.sets[self.category[coded], places]
+            held[:, coded] = self.sets[category[coded], np.where(known, codes, CATEGORIES).astype(np.int64)]
         return held
+
+
+def weights_of(held: npt.NDArray[Any], share: Floats) -> Floats:
+    """Return the Shapley values of a product's factors, each ``share`` where unknown and ``held``, 1 or 0, where known.
+
+    Parameters
+    ----------
+    held, share : ndarray, shape (…, n_factors)
+        Alike after broadcasting.
+    """
+    length = share.shape[-1]
+    points, weights = np.polynomial.legendre.leggauss((length + 1) // 2)
+    gain = held - share
+    factors = share[..., None] + gain[..., None] * ((points + 1) / 2)
+    others = factors.prod(axis=-2, keepdims=True) / factors
+    return np.asarray((others @ (weights / 2)) * gain)
