@@ -105,7 +105,9 @@ class Paths:
             if table is None:
                 weights = weights_of(held, share)
             else:
-                weights = table[np.arange(len(leaves)), held @ (1 << np.arange(length))]
+                ways = held.astype(np.float32) @ (2.0 ** np.arange(length, dtype=np.float32))  # exact, and BLAS does it
+                at = ways.astype(np.int64) + 2**length * np.arange(len(leaves))
+                weights = table.reshape(-1, length).take(at, axis=0)
             found[part] += np.moveaxis(weights.reshape(len(held), -1) @ to_columns, 0, 2)
 
     def _length(self, leaf: int) -> int:
