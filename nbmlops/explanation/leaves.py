@@ -168,12 +168,10 @@ def sklearn_tree(tree: Any, value: Floats) -> Tree:
 def histogram_trees(model: Any) -> Iterator[Tree]:
     """Yield the trees of a histogram gradient boosting model, categories as sets of codes."""
     outputs = len(model._predictors[0])
-    bitsets, places = model._bin_mapper.make_known_categories_bitsets()
-    known = [_bits(bitsets[place]) if len(bitsets) else None for place in places]
     for stage in model._predictors:
         for output, predictor in enumerate(stage):
             of = one_hot(output, outputs)
-            yield [_histogram_node(node, predictor.raw_left_cat_bitsets, known, output=of) for node in predictor.nodes]
+            yield [_histogram_node(node, predictor.raw_left_cat_bitsets, output=of) for node in predictor.nodes]
 
 
 def one_hot(place: int, length: int) -> Floats:
@@ -187,16 +185,15 @@ def one_hot(place: int, length: int) -> Floats:
     return row
 
 
-def _histogram_node(node: Any, bitsets: Any, known: list[Any], *, output: Floats) -> Node:
+def _histogram_node(node: Any, bitsets: Any, *, output: Floats) -> Node:
     value = float(node["value"]) * output
     if node["is_leaf"]:
         return Node(float(node["count"]), value)
     column, missing = int(node["feature_idx"]), bool(node["missing_go_to_left"])
     codes = None
     if node["is_categorical"]:
-        left = _bits(bitsets[int(node["bitset_idx"])])
-        # A code that training never saw goes where missing ones go.
-        codes = np.append(left | (~known[column] & missing), missing)
+        # The model's own encoder makes a category that training never saw a missing one.
+        codes = np.append(_bits(bitsets[int(node["bitset_idx"])]), missing)
     return Node(
         rows=float(node["count"]),
         value=value,

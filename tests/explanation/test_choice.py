@@ -96,7 +96,7 @@ def test_codes_that_training_never_saw_go_where_missing_ones_go(late: np.ndarray
     codes[::4] = np.nan  # these and odd codes are alike, so that they go left together somewhere
     rows = pd.DataFrame({"code": codes, "other": np.arange(len(late)) % 7.0})
     model = HistGradientBoostingClassifier(max_iter=10, categorical_features=[0])
-    subject = subject_of(model, rows, late ^ ~(codes % 2 == 0))
+    subject = subject_of(model, rows, np.isnan(codes) | (codes % 2 == 1))
     odd = pd.DataFrame({"code": [40.0, np.nan, 250.0, 3.0], "other": 1.0})
     found = explained(replace(subject, rows=odd), seconds=20, candidates=(LeafPaths(),))
     assert found.residual <= 1e-12
