@@ -83,7 +83,7 @@ class ModelVersion(Record, Shown):
     deployed_at : tuple of str
         Names of the endpoints that serve it now.
     kind : str
-        ``sklearn``, ``xgboost``, ``lightgbm``, ``torch``, ``python``, ``function``, ``onnx``, ``files``.
+        ``sklearn``, ``xgboost``, ``lightgbm``, ``catboost``, ``torch``, ``python``, ``function``, ``onnx``, ``files``.
     label : str
         Name of the label column; empty where there is none.
     uri : str

@@ -34,7 +34,7 @@ def write(obj: Any, kind: str, layout: Layout, *, rows: Any = None) -> None:
     facts: dict[str, Any] = {"format": 1, "kind": kind}
     if kind == kinds.SKLEARN:
         _write_sklearn(obj, layout, rows)
-    elif kind in (kinds.XGBOOST, kinds.LIGHTGBM, kinds.TORCH):
+    elif kind in (kinds.XGBOOST, kinds.LIGHTGBM, kinds.CATBOOST, kinds.TORCH):
         _write_flavor(obj, kind, layout)
     elif kind in (kinds.PYTHON, kinds.FUNCTION):
         _write_python(obj, layout)
@@ -120,7 +120,12 @@ def from_library(name: str) -> bool:
 
 def _write_flavor(obj: Any, kind: str, layout: Layout) -> None:
     flavor = mlflow_door.module({kinds.TORCH: "pytorch"}.get(kind, kind))
-    argument = {kinds.XGBOOST: "xgb_model", kinds.LIGHTGBM: "lgb_model", kinds.TORCH: "pytorch_model"}[kind]
+    argument = {
+        kinds.XGBOOST: "xgb_model",
+        kinds.LIGHTGBM: "lgb_model",
+        kinds.CATBOOST: "cb_model",
+        kinds.TORCH: "pytorch_model",
+    }[kind]
     target = layout.folder.with_name(layout.folder.name + "-flavor")
     layout.need("mlflow", kind)
     # MLflow's newer default for torch traces the module on an example, and so can't keep one that branches.
@@ -219,6 +224,7 @@ def load(folder: Path, kind: str) -> Any:
         ("sklearn", "sklearn"),
         ("xgboost", "xgboost"),
         ("lightgbm", "lightgbm"),
+        ("catboost", "catboost"),
         ("pytorch", "pytorch"),
         ("onnx", "onnx"),
     ):

@@ -11,7 +11,7 @@ from typing import Any
 
 from nbmlops.core.errors import InvalidInput, InvalidObject, NotFound
 
-SKLEARN, XGBOOST, LIGHTGBM, TORCH = "sklearn", "xgboost", "lightgbm", "torch"
+SKLEARN, XGBOOST, LIGHTGBM, CATBOOST, TORCH = "sklearn", "xgboost", "lightgbm", "catboost", "torch"
 PYTHON, FUNCTION, ONNX, FILES = "python", "function", "onnx", "files"
 FROM_PATHS = (ONNX, FILES)
 
@@ -29,8 +29,8 @@ HOOK_ERRORS = (
 """What pickling and unpickling raise: they run the hooks of the object's own classes."""
 
 EXPECTED = (
-    "a fitted scikit-learn, XGBoost or LightGBM estimator, a torch module, an object with predict, a function, "
-    "or the path of a file or folder"
+    "a fitted scikit-learn, XGBoost, LightGBM or CatBoost estimator, a torch module, an object with predict, "
+    "a function, or the path of a file or folder"
 )
 
 
@@ -51,7 +51,7 @@ def kind_of(obj: Any) -> str:
             f"{obj.__name__} is a class, not an instance", expected=EXPECTED, hint=f"Pass a fitted {obj.__name__}()."
         )
     ancestry = [f"{base.__module__}." for base in type(obj).__mro__]
-    for kind, module in ((XGBOOST, "xgboost."), (LIGHTGBM, "lightgbm.")):
+    for kind, module in ((XGBOOST, "xgboost."), (LIGHTGBM, "lightgbm."), (CATBOOST, "catboost.")):
         if type(obj).__module__.startswith(module.rstrip(".")):
             return kind
     if any(base.startswith("torch.nn.") for base in ancestry):
@@ -94,7 +94,7 @@ def check(obj: Any, kind: str) -> None:
         if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
             raise InvalidInput(f"the folder {str(path)!r} holds no file", expected="at least one file to register")
         return
-    if kind in (SKLEARN, XGBOOST, LIGHTGBM):
+    if kind in (SKLEARN, XGBOOST, LIGHTGBM, CATBOOST):
         _check_fitted(obj)
     if kind == FUNCTION:
         _check_function(obj)
@@ -106,10 +106,11 @@ def _check_fitted(obj: Any) -> None:
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
-    if not isinstance(obj, BaseEstimator):  # a Booster exists only when trained
-        return
     try:
-        check_is_fitted(obj)
+        if isinstance(obj, BaseEstimator):
+            check_is_fitted(obj)
+        elif kind_of(obj) == CATBOOST and not obj.is_fitted():  # a Booster of the others exists only when trained
+            raise NotFittedError
     except NotFittedError as error:
         name = type(obj).__name__
         raise InvalidInput(

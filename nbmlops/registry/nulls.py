@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BY_DATA, BY_MODEL = "data", "model"
 """Why a column takes nulls: the training data had some, or the model answers them all the same."""
 
-ASKED = (kinds.SKLEARN, kinds.XGBOOST, kinds.LIGHTGBM)
+ASKED = (kinds.SKLEARN, kinds.XGBOOST, kinds.LIGHTGBM, kinds.CATBOOST)
 CALLS = 6  # registering stays quick; a column that is not settled by then takes no nulls
 ROWS = 32
 REFUSALS = (*kinds.HOOK_ERRORS, ArithmeticError)

@@ -92,7 +92,9 @@ def classes_of(obj: Any) -> list[Any] | None:
     import numpy as np
 
     classes = getattr(obj, "classes_", None)
-    return None if classes is None or isinstance(classes, list) else list(np.asarray(classes).tolist())
+    if classes is None or isinstance(classes, list):
+        return None
+    return list(np.asarray(classes).tolist()) or None  # CatBoost's regressions have an empty array
 
 
 def write(reference: Reference, folder: Path) -> str:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from nbmlops.core.errors import InvalidInput
 from nbmlops.core.records import plain
-from nbmlops.registry import arguments, categories, mlflow_door, nulls
+from nbmlops.registry import arguments, categories, kinds, mlflow_door, nulls
 from nbmlops.registry.records import UNKNOWN, Reference, Signature
 from nbmlops.registry.sample import classes_of
 from nbmlops.registry.tables import Inputs
@@ -66,7 +66,7 @@ def task_of(obj: Any) -> str:
     """Return ``classification``, ``regression`` or ``other``."""
     from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
-    if not isinstance(obj, BaseEstimator):
+    if not isinstance(obj, BaseEstimator) and kinds.kind_of(obj) != kinds.CATBOOST:
         return "classification" if hasattr(obj, "classes_") else "other"
     if is_classifier(obj):
         return "classification"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import catboost
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -85,6 +86,12 @@ MODELS: dict[str, tuple[str, Callable[[pd.DataFrame], Any]]] = {
     "xgb_in_pipeline": ("sklearn", xgb_in_pipeline),
     "xgboost": ("xgboost", lambda d: xgboost.XGBClassifier(n_estimators=3).fit(d[NUMBERS], d["late"])),
     "lightgbm": ("lightgbm", lambda d: lightgbm.LGBMClassifier(n_estimators=3, verbose=-1).fit(d[NUMBERS], d["late"])),
+    "catboost": (
+        "catboost",
+        lambda d: catboost.CatBoostClassifier(iterations=3, verbose=False, allow_writing_files=False).fit(
+            d[NUMBERS], d["late"]
+        ),
+    ),
     "object": ("python", lambda d: Threshold(0.1)),
     "function": ("function", lambda d: own_function),
 }

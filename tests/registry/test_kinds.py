@@ -38,11 +38,20 @@ def test_kinds(obj: Any, kind: str) -> None:
 
 
 def test_boosters() -> None:
+    import catboost
     import lightgbm
     import xgboost
 
     assert kinds.kind_of(xgboost.XGBRegressor()) == "xgboost"
     assert kinds.kind_of(lightgbm.LGBMRegressor()) == "lightgbm"
+    assert kinds.kind_of(catboost.CatBoostRegressor()) == "catboost"
+
+
+def test_an_estimator_of_catboost_that_is_not_fitted() -> None:
+    import catboost
+
+    with pytest.raises(InvalidInput, match="this CatBoostRegressor is not fitted"):
+        kinds.check(catboost.CatBoostRegressor(), "catboost")
 
 
 @pytest.mark.parametrize("obj", [pd.DataFrame({"a": [1]}), 7, None, [1, 2], threading])

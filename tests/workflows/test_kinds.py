@@ -148,6 +148,21 @@ def test_lightgbm_answers_labels_and_probabilities_on_categories(
     assert checked(session)["max_difference"] <= 1e-6
 
 
+def test_catboost_answers_labels_and_probabilities_on_categories(
+    session: Session, numbers: pd.DataFrame, late: np.ndarray
+) -> None:
+    from catboost import CatBoostClassifier
+
+    frame = numbers.assign(carrier=np.random.default_rng(5).choice(["AA", "UA"], COUNT))
+    model = CatBoostClassifier(iterations=3, verbose=False, allow_writing_files=False, cat_features=["carrier"])
+    model.fit(frame, late)
+    registered = register_model(model, name="cat", data=frame)
+
+    agrees(deploy("cat"), model, frame)
+    assert (registered.kind, registered.warnings) == ("catboost", ())  # its own format runs no code
+    assert checked(session)["max_difference"] <= 1e-6
+
+
 def test_a_class_of_the_project_is_served_with_the_modules_it_imports(
     session: Session, delays: ModuleType, numbers: pd.DataFrame, tmp_path: Path
 ) -> None:
