@@ -57,6 +57,9 @@ def _of_xgboost(model: Any) -> str | None:
     kind = learned["gradient_booster"]["name"]
     if kind != "gbtree":
         return f"it knows no booster of the kind {kind!r}"
+    dropout = learned["gradient_booster"].get("dart_train_param", {})  # from 3.4 on, dart is a tree booster that drops
+    if float(dropout.get("rate_drop", 0)) > 0 or int(dropout.get("one_drop", 0)):
+        return "it leaves out the weights of the trees of dart"
     objective = learned["objective"]["name"]
     if objective not in XGBOOST_OBJECTIVES:
         return f"it leaves out what the objective {objective!r} does to the sums"

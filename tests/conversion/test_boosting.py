@@ -197,7 +197,7 @@ def test_the_last_step_of_a_pipeline_is_converted_with_it(flights, late, last, c
         (lambda: xgb("XGBRFClassifier"), "positions", "side by side"),
         (lambda: xgb(num_parallel_tree=3, subsample=0.5), "positions", "side by side"),
         (lambda: xgb("XGBRegressor", objective="reg:logistic"), "two", "reg:logistic"),
-        (lambda: xgb(booster="dart"), "two", "dart"),
+        (lambda: xgb(booster="dart", rate_drop=0.5), "two", "dart"),
         (lambda: xgb(booster="gblinear"), "two", "gblinear"),
         (lambda: lgbm(objective="multiclassova"), "texts", "multiclassova"),
         (lambda: lgbm(sigmoid=2.0), "two", "sigmoid"),
