@@ -46,7 +46,7 @@ test-torch: git .venv-torch/.synced ## Run the tests of what needs torch, in an 
 	.venv-torch/bin/python -m pytest -c pyproject.toml -o addopts="-ra --strict-markers --import-mode=importlib" tests/torch $(ARGS)
 
 test-unit: git $(ENV_STAMP) ## Run the tests that need no server, database, notebook or browser
-	$(BIN)/python -m pytest -m "not integration"
+	$(BIN)/python -m pytest -m "not integration" $(ARGS)
 
 lint: $(ENV_STAMP) ## Check style, types, layers, dependencies, spelling and sizes
 	$(BIN)/ruff check .
