@@ -32,9 +32,10 @@ with notebook() as cells:
         ran = [cells.run(cell) for cell in sys.argv[1:]]
         for run in ran:
             assert run.error is None, run.stdout
-        fitted, deployed, rolled_out = ran
+        fitted, deployed, rolled_out, trusted = ran
         assert len(deployed.result) == 7, deployed.result
         assert list(rolled_out.result.version) == ["1"] * 7, rolled_out.result
+        assert trusted.result.residual < 1e-6, trusted.result
     finally:
         cells.run("nbmlops.down()")
 """
