@@ -22,6 +22,7 @@ NUMBERS = [f"number_{place}" for place in range(20)]
 TEXTS = [f"text_{place}" for place in range(3)]
 COLUMNS = NUMBERS + TEXTS
 ONNX_INPUTS = ("columns of float32", "columns of string")  # as nbmlops names them, columns side by side
+DEPLOYED_INPUTS = ("columns of float64", "columns of string")  # of the file that a deploy makes: a scaler wants float64
 TRAINING_ROWS = 3_000
 
 

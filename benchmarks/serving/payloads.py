@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from .models import NUMBERS, ONNX_INPUTS, TEXTS
+from .models import DEPLOYED_INPUTS, NUMBERS, TEXTS
 
 Payloads = Callable[[pd.DataFrame], list[bytes]]
 Labels = Callable[[Any], list[int]]
@@ -29,7 +29,7 @@ def mlflow_inputs(data: pd.DataFrame) -> list[bytes]:
     """Return MLflow's named tensors, which its ONNX flavour takes: the numbers of a row, and its texts."""
     numbers, texts = rows_of(data[NUMBERS]), rows_of(data[TEXTS])
     return [
-        json.dumps({"inputs": {ONNX_INPUTS[0]: [first], ONNX_INPUTS[1]: [second]}}).encode()
+        json.dumps({"inputs": {DEPLOYED_INPUTS[0]: [first], DEPLOYED_INPUTS[1]: [second]}}).encode()
         for first, second in zip(numbers, texts, strict=True)
     ]
 

@@ -161,9 +161,9 @@ def _save_mlflow(files: Files, kind: str, folder: Path) -> None:
             pip_requirements=["scikit-learn"],
         )
         return
-    kinds = ((np.dtype("float32"), len(models.NUMBERS)), (np.dtype("O"), len(models.TEXTS)))
+    kinds = ((np.dtype("float64"), len(models.NUMBERS)), (np.dtype("O"), len(models.TEXTS)))
     inputs = [
-        TensorSpec(kind, (-1, width), name) for name, (kind, width) in zip(models.ONNX_INPUTS, kinds, strict=True)
+        TensorSpec(kind, (-1, width), name) for name, (kind, width) in zip(models.DEPLOYED_INPUTS, kinds, strict=True)
     ]
     mlflow.onnx.save_model(
         onnx.load(files.onnx["boosting"]),

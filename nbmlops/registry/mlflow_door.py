@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,10 @@ def module(name: str = "") -> Any:
         os.environ.setdefault(variable, value)
     if "mlflow" not in sys.modules:
         stage("importing MLflow")
-    return importlib.import_module(full)
+    with warnings.catch_warnings():
+        # tqdm's, where a notebook has no ipywidgets: about a bar that is never shown.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        return importlib.import_module(full)
 
 
 @contextmanager
