@@ -8,25 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from nbmlops.conversion.onnx_model import OnnxModel
 from nbmlops.conversion.rungs import FLOAT32
+from nbmlops.core.errors import LIBRARY_ERRORS
 
 GROUP = "nbmlops.converters"
 LATE = ("hummingbird",)
 """Converters by the way of another framework, whose graphs are larger and rounded to float32 throughout."""
-CONVERTER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    NameError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What a converter may fail with. skl2onnx has no error of its own for a model that it can't take: it fails wherever
-it first stumbles, with any of these."""
+CONVERTER_ERRORS = LIBRARY_ERRORS
+"""What a converter may fail with: skl2onnx has no error of its own for a model that it can't take."""
 
 
 @runtime_checkable

@@ -102,3 +102,19 @@ class ScoringError(NbmlopsError, RuntimeError):
 
 class MissingExtra(NbmlopsError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
+
+
+LIBRARY_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a library may fail with that is handed a model which it does not know: it stumbles wherever it first does."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from nbmlops.core.errors import LIBRARY_ERRORS
 from nbmlops.explanation.origins import Places
 from nbmlops.explanation.subject import Floats, Subject
 
@@ -14,19 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = "nbmlops.explainers"
-EXPLAINER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What an explainer may fail with: shap's errors share no base, and it stumbles over models that it doesn't know."""
+EXPLAINER_ERRORS = LIBRARY_ERRORS
+"""What an explainer may fail with: shap's errors share no base."""
 
 
 @dataclass(frozen=True)
