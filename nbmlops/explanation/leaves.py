@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nbmlops.serving.explain.paths import CATEGORIES, Floats, Paths
+from nbmlops.explanation.paths import CATEGORIES, Paths
+from nbmlops.explanation.subject import Floats
 
 MOST_CONDITIONS = 300_000
 """More than this take longer than TreeSHAP that walks the trees."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from nbmlops.core.quiet import quiet_answers
 from nbmlops.explanation.leaves import Tree, histogram_trees, one_hot, paths_of, sklearn_tree
+from nbmlops.explanation.paths import Paths
 from nbmlops.explanation.seam import Part, Prepared
 from nbmlops.explanation.subject import PROBABILITY, VALUE, Floats, Subject, kind
-from nbmlops.serving.explain.paths import Paths
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import ServingError
-from .paths import Floats
+
+Floats = npt.NDArray[np.float64]
 
 FORMAT = 1
 STATEMENT = "explanation.json"

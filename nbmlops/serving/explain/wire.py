@@ -14,8 +14,7 @@ from ..exchange import Answer, Head
 from ..inputs import Table, Tensor
 from ..outputs import Outputs, listed
 from ..wires import MLFLOW
-from .additive import Additive, read
-from .paths import Floats
+from .additive import Additive, Floats, read
 
 if TYPE_CHECKING:
     from ..arms import Arm

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from nbmlops.explanation.subject import Floats
 
 CATEGORIES = 256
 """Codes that a set of categories tells apart; the place after them stands for a missing or unknown one."""
