@@ -89,6 +89,8 @@ def test_an_endpoint_answers_as_the_module(workspace: Any) -> None:
     version = nbmlops.register_model(module, name="digits", data=ROWS)
     endpoint = nbmlops.deploy("digits")
     try:
+        [deployed] = nbmlops.events("endpoint.deployed")
+        assert [arm["runtime"] for arm in deployed.data["arms"]] == ["onnx"], deployed.data["arms"]
         np.testing.assert_allclose(np.asarray(endpoint.predict(ROWS[:7])), said(module, ROWS[:7]), atol=1e-5)
         reloaded = nbmlops.convert(version.reference)
         assert reloaded.chosen == "torch", reloaded.reason

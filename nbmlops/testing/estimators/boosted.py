@@ -10,7 +10,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from nbmlops.testing.estimators.case import EITHER, Case
+from nbmlops.testing.estimators.case import EITHER, STAYS, Case
 from nbmlops.testing.estimators.data import EPOCH, GAPPED, NUMBERS, bundled, flights
 
 CATEGORIES = ("carrier", "origin")
@@ -114,14 +114,12 @@ LIGHTGBM = (
 )  # fmt: skip
 
 CATBOOST = (
-    Case("CatBoost", "boosting", _catboost, flights(NUMBERS, "late number"), outcome=EITHER, stepped=True,
-         needs="catboost"),
-    Case("CatBoost, three classes", "boosting", _catboost, flights(NUMBERS, "status"), outcome=EITHER,
-         stepped=True, needs="catboost"),
+    Case("CatBoost", "boosting", _catboost, flights(NUMBERS, "late number"), stepped=True, needs="catboost"),
+    Case("CatBoost, three classes", "boosting", _catboost, flights(NUMBERS, "status"), stepped=True, needs="catboost"),
     Case("CatBoost, regression, gaps", "boosting", lambda: _catboost("CatBoostRegressor"), flights(GAPPED, "delay"),
-         outcome=EITHER, stepped=True, needs="catboost"),
+         stepped=True, needs="catboost"),
     Case("CatBoost, native categories", "boosting", lambda: _catboost(cat_features=list(CATEGORIES)),
-         flights(WITH_CATEGORIES, "late number"), outcome=EITHER, stepped=True,
+         flights(WITH_CATEGORIES, "late number"), outcome=STAYS, stepped=True,
          trap="its own exporter knows no categories", needs="catboost"),
 )  # fmt: skip
 
